@@ -1,0 +1,91 @@
+"""One exception tree for everything that goes wrong outside of a verdict.
+
+A broken rule is not in this tree: it is a
+:class:`~pytest_ampls.catalogue.ConformanceError`, an ``AssertionError``.
+
+::
+
+    AmplsError
+    ├── ConfigurationError        what the user gave is wrong: an option, a file, a marker
+    │   ├── RequirementsError     the requirements file (ampls.toml)
+    │   └── SnapshotError         a snapshot file that cannot be read or written
+    ├── ReadOnlyError             a request that could change something was stopped
+    └── EvidenceError             something could not be verified, so nothing may pass on it
+        ├── AuthenticationError   no token, or the token was refused (401)
+        ├── AccessDeniedError     the identity may not read this (403)
+        ├── ThrottledError        still throttled when the retry budget was spent (429)
+        ├── UnreachableError      no answer: connection, TLS, timeout, server failure
+        ├── DocumentError         an answer that cannot be understood, or lacks what a rule needs
+        ├── NotFoundError         what was asked for does not exist (404)
+        └── NotReadError          it was never asked for, so nothing is known about it
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccessDeniedError",
+    "AmplsError",
+    "AuthenticationError",
+    "ConfigurationError",
+    "DocumentError",
+    "EvidenceError",
+    "NotFoundError",
+    "NotReadError",
+    "ReadOnlyError",
+    "RequirementsError",
+    "SnapshotError",
+    "ThrottledError",
+    "UnreachableError",
+]
+
+
+class AmplsError(Exception):
+    """Base of every error of this package that is not a verdict."""
+
+
+class ConfigurationError(AmplsError):
+    """An option, an environment variable, a marker or a file that the user gave is wrong."""
+
+
+class RequirementsError(ConfigurationError):
+    """The requirements file (``ampls.toml``) is wrong; the message names the line."""
+
+
+class SnapshotError(ConfigurationError):
+    """A snapshot file cannot be read or written."""
+
+
+class ReadOnlyError(AmplsError):
+    """A request that could change something was stopped before it left the process."""
+
+
+class EvidenceError(AmplsError):
+    """Something could not be verified. Nothing may pass, and nothing may fail, because of it."""
+
+
+class AuthenticationError(EvidenceError):
+    """There is no token, or the token was refused (HTTP 401)."""
+
+
+class AccessDeniedError(EvidenceError):
+    """The identity may not read this (HTTP 403)."""
+
+
+class ThrottledError(EvidenceError):
+    """Still throttled when the retry budget was spent (HTTP 429)."""
+
+
+class UnreachableError(EvidenceError):
+    """There was no usable answer: connection, TLS, timeout, server failure."""
+
+
+class DocumentError(EvidenceError):
+    """An answer cannot be understood, or lacks a property that a rule needs."""
+
+
+class NotFoundError(EvidenceError):
+    """What was asked for does not exist (HTTP 404)."""
+
+
+class NotReadError(EvidenceError):
+    """It was never read, so nothing is known about it."""

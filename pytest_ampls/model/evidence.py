@@ -1,0 +1,165 @@
+"""What was read, what was not, and why: the raw evidence that verdicts rest on.
+
+Everything here can be written to a snapshot file and read back. Nothing here is ever a
+token or a secret: only requests, documents and observations.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from pytest_ampls.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    DocumentError,
+    EvidenceError,
+    NotFoundError,
+    NotReadError,
+    ThrottledError,
+    UnreachableError,
+)
+
+__all__ = [
+    "SNAPSHOT_VERSION",
+    "Answer",
+    "Gap",
+    "GapKind",
+    "Reading",
+    "Snapshot",
+    "Statistics",
+    "Subscription",
+    "VantagePoint",
+]
+
+SNAPSHOT_VERSION: Final = 1
+
+
+class GapKind(StrEnum):
+    """Why a piece of evidence is missing."""
+
+    DENIED = "denied"
+    UNAUTHENTICATED = "unauthenticated"
+    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+    ABSENT = "absent"
+    NOT_READ = "not-read"
+
+
+_ERRORS: Final[dict[GapKind, type[EvidenceError]]] = {
+    GapKind.DENIED: AccessDeniedError,
+    GapKind.UNAUTHENTICATED: AuthenticationError,
+    GapKind.THROTTLED: ThrottledError,
+    GapKind.UNREACHABLE: UnreachableError,
+    GapKind.MALFORMED: DocumentError,
+    GapKind.ABSENT: NotFoundError,
+    GapKind.NOT_READ: NotReadError,
+}
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A read that did not succeed: whatever depends on it is unverified.
+
+    ``message`` is complete for a reader: what was asked, where, what came back, what to do.
+    ``permission`` is the RBAC action that is missing, where that is the reason.
+    """
+
+    kind: GapKind
+    message: str
+    status: int | None = None
+    permission: str | None = None
+
+    def error(self) -> EvidenceError:
+        """Return the exception that says this."""
+        return _ERRORS[self.kind](self.message)
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One listing, or one GET of a single resource, with what came back.
+
+    ``type`` is the resource type in ARM's spelling (a key of ``API_VERSIONS``). ``scope`` is
+    what was asked: ``/subscriptions/<id>`` for a listing of a subscription, the parent's
+    resource id for a listing of children, the resource's own id for a single GET.
+    ``single`` tells the last from the first two: a single GET that found nothing has no
+    documents and no gap, which means that the resource does not exist.
+    ``request`` is the first page's URL, without any secret. ``read_at`` is seconds since the
+    epoch. ``source`` is ``arm`` for the resource provider's own answer, ``graph`` for the index.
+    """
+
+    type: str
+    scope: str
+    request: str
+    read_at: float
+    documents: tuple[msgspec.Raw, ...] = ()
+    gap: Gap | None = None
+    single: bool = False
+    source: str = "arm"
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A subscription that was judged: ``id`` is the bare GUID."""
+
+    id: str
+    name: str = ""
+
+
+class VantagePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A place that DNS is asked from.
+
+    ``servers`` are the ``address:port`` pairs that are asked. ``virtual_network`` is the id of
+    the VNet whose clients it speaks for, where that is known. ``origin`` says where it was
+    configured, for the header line.
+    """
+
+    name: str
+    servers: tuple[str, ...]
+    virtual_network: str | None = None
+    origin: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one vantage point answered for one name (type A, the CNAME chain followed).
+
+    ``status`` is a DNS response code's name (``NOERROR``, ``NXDOMAIN``). ``chain`` holds the
+    names from the asked one through every CNAME; ``addresses`` the final IPv4 addresses, in
+    the order of the answer. With ``gap`` set there was no usable answer (timeout, SERVFAIL,
+    REFUSED, malformed, a CNAME loop) and the other fields say nothing.
+    """
+
+    vantage_point: str
+    name: str
+    status: str = "NOERROR"
+    chain: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    ttl: int | None = None
+    server: str = ""
+    gap: Gap | None = None
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How the evidence was read: calls by kind, and time lost to throttling in seconds."""
+
+    calls: int = 0
+    calls_by_type: dict[str, int] = {}
+    throttled: int = 0
+    throttled_seconds: float = 0.0
+    retries: int = 0
+    seconds: float = 0.0
+    lookups: int = 0
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All evidence of one run, as it is handed to workers and written to files."""
+
+    version: int = SNAPSHOT_VERSION
+    cloud: str = "AzureCloud"
+    arm_endpoint: str = ""
+    read_at: float = 0.0
+    subscriptions: tuple[Subscription, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    vantage_points: tuple[VantagePoint, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    statistics: Statistics = Statistics()
