@@ -1,1 +1,105 @@
-"""pytest plugin."""
+"""The pytest plugin: options, registration, and nothing that costs time in a project that does not use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_ampls import options
+from pytest_ampls.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pytest_ampls.run import Run
+
+__all__ = ["UNCONFIGURED"]
+
+UNCONFIGURED: Final = (
+    "no estate to judge: give --ampls-subscription=ID (or ampls_subscription in the ini file, or AMPLS_SUBSCRIPTION), "
+    "--ampls-snapshot=FILE, or, without Azure, --ampls-lab=hub-and-spoke"
+)
+
+_MARKER: Final = (
+    "ampls(name=…, resource_group=…, location=…, os=…, tags={…}): run this test only on the resources that match; "
+    "patterns as in fnmatch, without regard to case"
+)
+
+_SUBJECT_FIXTURES: Final = frozenset(
+    (
+        "ampls",
+        "app_insights",
+        "arc_machine",
+        "dce",
+        "dcr",
+        "machine",
+        "private_dns_zone",
+        "private_endpoint",
+        "resolver",
+        "virtual_network",
+        "vm",
+        "vmss",
+        "workspace",
+    )
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that users may implement."""
+    from pytest_ampls import hookspec
+
+    pluginmanager.add_hookspecs(hookspec)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the fixtures, and the run where an estate is configured."""
+    from pytest_ampls import fixtures
+
+    config.addinivalue_line("markers", _MARKER)
+    config.pluginmanager.register(fixtures, "ampls-fixtures")
+    try:
+        settings = options.read_settings(config)
+        if settings.configured:
+            from pytest_ampls.run import Run
+
+            config.pluginmanager.register(Run(config, settings), "ampls-run")
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the catalogue of rules where that is asked for."""
+    if not config.option.ampls_rules:
+        return None
+    from pytest_ampls.assertions import CATALOGUE
+    from pytest_ampls.report.terminal import catalogue_lines
+
+    print("\n".join(catalogue_lines(CATALOGUE)))
+    return 0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for one of our fixtures once per resource."""
+    wanted = [
+        name for name in metafunc.fixturenames if name in _SUBJECT_FIXTURES and _is_ours(metafunc, name)
+    ]
+    if not wanted:
+        return
+    run: Run | None = metafunc.config.pluginmanager.get_plugin("ampls-run")
+    if run is None:
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid} asks for {wanted[0]}: {UNCONFIGURED}"
+        )
+    for name in wanted:
+        run.parametrize(metafunc, name)
+
+
+def _is_ours(metafunc: pytest.Metafunc, name: str) -> bool:
+    """Tell whether a fixture is this package's: a user's own of the same name is never parametrized."""
+    # pytest has no public way to ask which definition of a fixture a test gets.
+    definitions = metafunc._arg2fixturedefs.get(name, ())
+    return bool(definitions) and definitions[-1].func.__module__ == "pytest_ampls.fixtures"

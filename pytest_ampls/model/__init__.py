@@ -1,1 +1,72 @@
+"""Plain frozen data: one class per ARM type, what was observed, and the estate that joins them."""
 
+from __future__ import annotations
+
+from pytest_ampls.model.compute import (
+    ArcMachine,
+    Machine,
+    ScaleSetInstance,
+    UserAssignedIdentity,
+    VirtualMachine,
+    VirtualMachineExtension,
+    VirtualMachineScaleSet,
+)
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.evidence import Answer, Gap, GapKind, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.monitor import (
+    ApplicationInsights,
+    DataCollectionEndpoint,
+    DataCollectionRule,
+    DataCollectionRuleAssociation,
+    PrivateEndpointConnection,
+    PrivateLinkResource,
+    PrivateLinkScope,
+    ScopedResource,
+    Workspace,
+)
+from pytest_ampls.model.network import (
+    NetworkInterface,
+    PrivateDnsZone,
+    PrivateDnsZoneGroup,
+    PrivateEndpoint,
+    RecordSet,
+    VirtualNetwork,
+    VirtualNetworkLink,
+)
+from pytest_ampls.model.resource import Resource, ResourceId
+
+__all__ = [
+    "Answer",
+    "ApplicationInsights",
+    "ArcMachine",
+    "DataCollectionEndpoint",
+    "DataCollectionRule",
+    "DataCollectionRuleAssociation",
+    "Estate",
+    "Gap",
+    "GapKind",
+    "Machine",
+    "NetworkInterface",
+    "PrivateDnsZone",
+    "PrivateDnsZoneGroup",
+    "PrivateEndpoint",
+    "PrivateEndpointConnection",
+    "PrivateLinkResource",
+    "PrivateLinkScope",
+    "Reading",
+    "RecordSet",
+    "Resource",
+    "ResourceId",
+    "ScaleSetInstance",
+    "ScopedResource",
+    "Snapshot",
+    "Subscription",
+    "UserAssignedIdentity",
+    "VantagePoint",
+    "VirtualMachine",
+    "VirtualMachineExtension",
+    "VirtualMachineScaleSet",
+    "VirtualNetwork",
+    "VirtualNetworkLink",
+    "Workspace",
+]

@@ -1,0 +1,400 @@
+"""The estate: everything that was read, navigable, with an error where something was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from pytest_ampls.errors import NotReadError
+from pytest_ampls.model.compute import (
+    ArcMachine,
+    ArcMachineExtension,
+    Machine,
+    ScaleSetInstance,
+    UserAssignedIdentity,
+    VirtualMachine,
+    VirtualMachineExtension,
+    VirtualMachineScaleSet,
+)
+from pytest_ampls.model.evidence import Answer, Gap, GapKind, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.monitor import (
+    ApplicationInsights,
+    DataCollectionEndpoint,
+    DataCollectionRule,
+    DataCollectionRuleAssociation,
+    PrivateEndpointConnection,
+    PrivateLinkResource,
+    PrivateLinkScope,
+    ScopedResource,
+    Workspace,
+)
+from pytest_ampls.model.network import (
+    NetworkInterface,
+    PrivateDnsZone,
+    PrivateDnsZoneGroup,
+    PrivateEndpoint,
+    RecordSet,
+    VirtualNetwork,
+    VirtualNetworkLink,
+)
+from pytest_ampls.model.resource import Resource, ResourceId, key
+
+__all__ = ["RESOURCE_CLASSES", "Estate"]
+
+# In the ids of machines and of what is below them: a gap there hides nothing of another machine.
+_MACHINE_PROVIDERS = ("/providers/microsoft.compute/", "/providers/microsoft.hybridcompute/")
+R = TypeVar("R", bound=Resource)
+V = TypeVar("V")
+
+_CLASSES: tuple[type[Resource], ...] = (
+    ApplicationInsights,
+    ArcMachine,
+    ArcMachineExtension,
+    DataCollectionEndpoint,
+    DataCollectionRule,
+    DataCollectionRuleAssociation,
+    NetworkInterface,
+    PrivateDnsZone,
+    PrivateDnsZoneGroup,
+    PrivateEndpoint,
+    PrivateEndpointConnection,
+    PrivateLinkResource,
+    PrivateLinkScope,
+    RecordSet,
+    ScaleSetInstance,
+    ScopedResource,
+    UserAssignedIdentity,
+    VirtualMachine,
+    VirtualMachineExtension,
+    VirtualMachineScaleSet,
+    VirtualNetwork,
+    VirtualNetworkLink,
+    Workspace,
+)
+
+RESOURCE_CLASSES: Final[Mapping[str, type[Resource]]] = {cls.ARM_TYPE.lower(): cls for cls in _CLASSES}
+"""Resource type in lower case to the class of the model."""
+
+
+class _Identified(msgspec.Struct):
+    """What can be told of a document that does not parse."""
+
+    id: str | None = None
+
+
+class _Table(Generic[R]):
+    """All readings of one type, decoded: resources by id, and what is missing by scope."""
+
+    def __init__(self, cls: type[R], readings: Iterable[Reading], estate: Estate) -> None:
+        self.cls = cls
+        self.resources: dict[str, R] = {}
+        self.listings: dict[str, tuple[R, ...]] = {}
+        self.covered: set[str] = set()
+        self.gaps: dict[str, Gap] = {}
+        self.defects: dict[str, Gap] = {}
+        self.requests: dict[str, str] = {}
+        self._decoder = msgspec.json.Decoder(cls)
+        for reading in readings:
+            self._add(reading, estate)
+
+    def _add(self, reading: Reading, estate: Estate) -> None:
+        scope = key(reading.scope)
+        self.requests.setdefault(scope, reading.request)
+        if reading.gap is not None:
+            self.gaps[scope] = reading.gap
+            return
+        decoded = []
+        for document in reading.documents:
+            resource = self._decode(document, reading, estate)
+            if resource is not None:
+                decoded.append(resource)
+                self.resources.setdefault(resource.key, resource)
+        self.covered.add(scope)
+        if not reading.single:
+            self.listings[scope] = tuple(decoded)
+
+    def _decode(self, document: msgspec.Raw, reading: Reading, estate: Estate) -> R | None:
+        try:
+            resource = self._decoder.decode(document)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            where = _id_of(document) or reading.scope
+            gap = Gap(
+                kind=GapKind.MALFORMED,
+                message=f"{self.cls.NOUN} {where}: the document that {reading.request} returned cannot be "
+                f"understood: {error}. Nothing about this resource is verified",
+            )
+            self.defects[key(where)] = gap
+            return None
+        resource.__dict__.update(_estate=estate, _document=document, _listed_by=reading.scope)
+        return resource
+
+
+def _id_of(document: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(document, type=_Identified).id
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+class Estate:
+    """Everything that was read of an estate.
+
+    Navigation never turns "could not be read" into "is not there": a collection that was not
+    read completely raises an :class:`~pytest_ampls.errors.EvidenceError` that says what was
+    refused and what to do.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Index a snapshot; documents are decoded when their type is first looked at."""
+        self.snapshot = snapshot
+        self._readings: dict[str, list[Reading]] = {}
+        for reading in snapshot.readings:
+            self._readings.setdefault(reading.type.lower(), []).append(reading)
+        self._tables: dict[type[Resource], _Table[Resource]] = {}
+        self._once: dict[tuple[object, ...], object] = {}
+
+    def once(self, compute: Callable[..., V], *subjects: Resource) -> V:
+        """Return ``compute(self, *subjects)``, computed once for the life of the estate.
+
+        Computations over many resources (who sends to whom) are asked for by many rules.
+        """
+        name = (compute, *(subject.key for subject in subjects))
+        if name not in self._once:
+            self._once[name] = compute(self, *subjects)
+        return self._once[name]  # type: ignore[return-value]  # what this very function returned
+
+    def __repr__(self) -> str:
+        names = ", ".join(subscription.id for subscription in self.subscriptions)
+        return f"<Estate of {names or 'no subscription'}: {len(self.snapshot.readings)} readings>"
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """The subscriptions that are judged."""
+        return self.snapshot.subscriptions
+
+    @property
+    def vantage_points(self) -> tuple[VantagePoint, ...]:
+        """The places that DNS was asked from."""
+        return self.snapshot.vantage_points
+
+    @cached_property
+    def _answers(self) -> dict[tuple[str, str], Answer]:
+        return {(answer.vantage_point, answer.name.lower()): answer for answer in self.snapshot.answers}
+
+    def answer(self, vantage_point: VantagePoint, name: str) -> Answer:
+        """Return what a vantage point answered for a name.
+
+        Raises:
+            EvidenceError: there was no usable answer, or the name was never asked there.
+        """
+        answer = self._answers.get((vantage_point.name, name.rstrip(".").lower()))
+        if answer is None:
+            raise NotReadError(f"{name} was never asked from the vantage point {vantage_point.name!r}")
+        if answer.gap is not None:
+            raise answer.gap.error()
+        return answer
+
+    # ---------------------------------------------------------------- tables
+
+    def _table(self, cls: type[R]) -> _Table[R]:
+        if cls not in self._tables:
+            readings = self._readings.get(cls.ARM_TYPE.lower(), ())
+            self._tables[cls] = _Table(cls, readings, self)
+        return self._tables[cls]  # type: ignore[return-value]  # keyed by its own class
+
+    def known(self, cls: type[R]) -> tuple[R, ...]:
+        """Return the resources of a class that were read, however incomplete the reading was."""
+        return tuple(self._table(cls).resources.values())
+
+    def unread(self, cls: type[Resource]) -> Mapping[str, Gap]:
+        """Return what is missing of a class: the scope or id that was asked to the reason."""
+        table = self._table(cls)
+        return {**table.gaps, **table.defects}
+
+    def all(self, cls: type[R]) -> tuple[R, ...]:
+        """Return every resource of a class.
+
+        Raises:
+            EvidenceError: a listing of the class failed, so the answer would be incomplete.
+        """
+        for gap in self.unread(cls).values():
+            raise gap.error()
+        return self.known(cls)
+
+    def get(self, cls: type[R], resource_id: str) -> R | None:
+        """Return a resource by id, None where it is proven not to exist.
+
+        Raises:
+            EvidenceError: it could not be read, or was never read.
+        """
+        table, wanted = self._table(cls), key(resource_id)
+        if wanted in table.resources:
+            return table.resources[wanted]
+        subscription = f"/subscriptions/{ResourceId.parse(resource_id).subscription.lower()}"
+        gap = table.defects.get(wanted) or table.gaps.get(wanted)
+        if gap is None and wanted not in table.covered:
+            gap = table.gaps.get(subscription)
+        if gap is not None:
+            raise gap.error()
+        if wanted in table.covered or subscription in table.covered:
+            return None
+        raise NotReadError(
+            f"{cls.NOUN} {resource_id} was not read: its subscription is not among those that are judged, "
+            "and nothing that was read led to it. Add --ampls-subscription for it"
+        )
+
+    def find(self, resource_id: str) -> Resource | None:
+        """Return a resource of any class by id, None where it is proven not to exist.
+
+        Raises:
+            EvidenceError: it could not be read, was never read, or is of a type that is not read.
+        """
+        kind = ResourceId.parse(resource_id).type
+        cls = RESOURCE_CLASSES.get(kind.lower())
+        if cls is None:
+            raise NotReadError(f"{resource_id} is of type {kind}, which is not read")
+        return self.get(cls, resource_id)
+
+    def children(self, cls: type[R], parent: Resource) -> tuple[R, ...]:
+        """Return the children of a class that a resource has.
+
+        Raises:
+            EvidenceError: the listing failed, or was never made.
+        """
+        table = self._table(cls)
+        gap = table.gaps.get(parent.key) or _first_below(table.defects, parent.key)
+        if gap is not None:
+            raise gap.error()
+        if parent.key not in table.listings:
+            raise NotReadError(f"the {cls.NOUN}s of {parent.NOUN} {parent.id} were not read")
+        return table.listings[parent.key]
+
+    def document(self, resource: Resource) -> msgspec.Raw:
+        """Return the document of a resource as it came over the wire."""
+        raw: msgspec.Raw = resource.__dict__["_document"]
+        return raw
+
+    # ---------------------------------------------------------------- collections
+
+    @property
+    def private_link_scopes(self) -> tuple[PrivateLinkScope, ...]:
+        """Every private link scope."""
+        return self.all(PrivateLinkScope)
+
+    @property
+    def workspaces(self) -> tuple[Workspace, ...]:
+        """Every Log Analytics workspace."""
+        return self.all(Workspace)
+
+    @property
+    def application_insights(self) -> tuple[ApplicationInsights, ...]:
+        """Every Application Insights component."""
+        return self.all(ApplicationInsights)
+
+    @property
+    def data_collection_endpoints(self) -> tuple[DataCollectionEndpoint, ...]:
+        """Every data collection endpoint."""
+        return self.all(DataCollectionEndpoint)
+
+    @property
+    def data_collection_rules(self) -> tuple[DataCollectionRule, ...]:
+        """Every data collection rule."""
+        return self.all(DataCollectionRule)
+
+    @property
+    def virtual_machines(self) -> tuple[VirtualMachine, ...]:
+        """Every virtual machine, instances of Flexible scale sets included."""
+        return self.all(VirtualMachine)
+
+    @property
+    def scale_sets(self) -> tuple[VirtualMachineScaleSet, ...]:
+        """Every scale set."""
+        return self.all(VirtualMachineScaleSet)
+
+    @property
+    def arc_machines(self) -> tuple[ArcMachine, ...]:
+        """Every Arc machine."""
+        return self.all(ArcMachine)
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """Everything that carries associations: VMs, Arc machines, Uniform scale sets."""
+        uniform = (scale_set for scale_set in self.scale_sets if not scale_set.is_flexible)
+        return (*self.virtual_machines, *self.arc_machines, *uniform)
+
+    @property
+    def virtual_networks(self) -> tuple[VirtualNetwork, ...]:
+        """Every VNet."""
+        return self.all(VirtualNetwork)
+
+    @property
+    def private_endpoints(self) -> tuple[PrivateEndpoint, ...]:
+        """Every private endpoint of an Azure Monitor private link scope."""
+        return tuple(endpoint for endpoint in self.all(PrivateEndpoint) if endpoint.is_azure_monitor)
+
+    @property
+    def private_dns_zones(self) -> tuple[PrivateDnsZone, ...]:
+        """Every private DNS zone."""
+        return self.all(PrivateDnsZone)
+
+    @property
+    def client_networks(self) -> tuple[VirtualNetwork, ...]:
+        """The VNets that machines are in."""
+        found: dict[str, VirtualNetwork] = {}
+        for machine in (*self.virtual_machines, *self.scale_sets):
+            for network in machine.virtual_networks:
+                found.setdefault(network.key, network)
+        return tuple(found.values())
+
+    # ---------------------------------------------------------------- joins
+
+    @cached_property
+    def _links_by_network(self) -> dict[str, tuple[VirtualNetworkLink, ...]]:
+        found: dict[str, list[VirtualNetworkLink]] = {}
+        for link in self.all(VirtualNetworkLink):
+            network = link.properties.virtual_network
+            if network is not None and network.id:
+                found.setdefault(key(network.id), []).append(link)
+        return {network: tuple(links) for network, links in found.items()}
+
+    def zone_links(self, network: VirtualNetwork) -> tuple[VirtualNetworkLink, ...]:
+        """Return the links of all zones that were read to a VNet."""
+        return self._links_by_network.get(network.key, ())
+
+    @cached_property
+    def _associations(self) -> dict[str, tuple[DataCollectionRuleAssociation, ...]]:
+        read = self._table(DataCollectionRuleAssociation).covered
+        for container in (*self.data_collection_rules, *self.data_collection_endpoints):
+            listed_by = key(container.__dict__["_listed_by"])
+            if listed_by != container.key and not read & {listed_by, container.key}:
+                raise NotReadError(f"the associations of {container.NOUN} {container.id} were not read")
+        found: dict[str, dict[str, DataCollectionRuleAssociation]] = {}
+        for association in self.known(DataCollectionRuleAssociation):
+            found.setdefault(key(association.target_id), {})[association.key] = association
+        return {target: tuple(parts.values()) for target, parts in found.items()}
+
+    def associations_of(self, machine: Machine) -> tuple[DataCollectionRuleAssociation, ...]:
+        """Return a machine's associations, from its own listing where that was read.
+
+        Otherwise from the listings of every rule and endpoint, which must then be complete.
+
+        Raises:
+            EvidenceError: what was read does not tell.
+        """
+        table = self._table(DataCollectionRuleAssociation)
+        if machine.key in table.listings and not _first_below(table.defects, machine.key):
+            return table.listings[machine.key]
+        for where, gap in self.unread(DataCollectionRuleAssociation).items():
+            own = f"{where}/".startswith(f"{machine.key}/")
+            if own or not any(part in where for part in _MACHINE_PROVIDERS):
+                raise gap.error()
+        return self._associations.get(machine.key, ())
+
+
+def _first_below(gaps: Mapping[str, Gap], parent: str) -> Gap | None:
+    return next(
+        (gap for where, gap in gaps.items() if where == parent or where.startswith(parent + "/")), None
+    )

@@ -1,0 +1,193 @@
+"""Where evidence comes from: subscriptions, the embedded lab, or a snapshot. Read once per run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_ampls import resolver
+from pytest_ampls.errors import ConfigurationError, EvidenceError
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.evidence import Snapshot, VantagePoint
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from pytest_ampls.arm.cloud import Cloud
+    from pytest_ampls.options import Settings
+
+__all__ = ["read_snapshot"]
+
+CredentialSeam = Callable[["Cloud"], "TokenCredential | None"]
+
+
+def read_snapshot(
+    settings: Settings,
+    *,
+    vantage_points: tuple[VantagePoint, ...] = (),
+    credential: CredentialSeam | None = None,
+) -> Snapshot:
+    """Read all evidence of a run.
+
+    Args:
+        settings: the options in force; one source must be configured.
+        vantage_points: resolvers of the requirements file, beside those of the options.
+        credential: asked for a credential of the cloud; None, or the answer None, means the default one.
+
+    Raises:
+        ConfigurationError: an option names something that does not exist, or nothing could be read at all.
+    """
+    if settings.snapshot:
+        from pytest_ampls.arm.snapshot import load
+
+        return load(Path(settings.snapshot))
+    wanted = (*(resolver.parse_option(text) for text in settings.resolvers), *vantage_points)
+    _refuse_twins(wanted)
+    snapshot = (
+        _lab_snapshot(settings, wanted) if settings.lab else _live_snapshot(settings, wanted, credential)
+    )
+    _refuse_unreadable(snapshot)
+    if settings.snapshot_out:
+        from pytest_ampls.arm.snapshot import save
+
+        save(Path(settings.snapshot_out), snapshot)
+    return snapshot
+
+
+def _refuse_twins(vantage_points: tuple[VantagePoint, ...]) -> None:
+    names = [point.name for point in vantage_points]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"two resolvers are called {name!r}: give each vantage point a name of its own"
+            )
+
+
+def _lab_snapshot(settings: Settings, wanted: tuple[VantagePoint, ...]) -> Snapshot:
+    from pytest_ampls.arm.cloud import discover
+    from pytest_ampls.arm.credential import lab_credential
+    from pytest_ampls.lab import Lab, LabError
+
+    try:
+        lab = Lab.from_spec(settings.lab)
+    except LabError as error:
+        raise ConfigurationError(f"{settings.origin('lab')}: {error}") from None
+    with lab:
+        views = tuple(
+            VantagePoint(
+                name=view.name,
+                servers=(f"{view.address}:{view.port}",),
+                virtual_network=view.virtual_network_id,
+                origin="lab",
+            )
+            for view in lab.views
+        )
+        _refuse_off_loopback(wanted)
+        ca_bundle = str(lab.ca_bundle)
+        credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
+        cloud = discover(lab.arm_endpoint, ca_bundle)
+        patched = msgspec.structs.replace(
+            settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions)
+        )
+        return _read(patched, cloud, credential, (*views, *wanted))
+
+
+def _refuse_off_loopback(wanted: tuple[VantagePoint, ...]) -> None:
+    for point in wanted:
+        for server in point.servers:
+            if not server.startswith(("127.", "[::1]")):
+                raise ConfigurationError(
+                    f"resolver {point.name!r} asks {server}, and a run on the lab sends nothing off loopback: "
+                    "leave it out, or judge a subscription"
+                )
+
+
+def _live_snapshot(
+    settings: Settings, wanted: tuple[VantagePoint, ...], seam: CredentialSeam | None
+) -> Snapshot:
+    from pytest_ampls.arm.cloud import CLOUDS, discover
+    from pytest_ampls.arm.credential import default_credential
+
+    if settings.arm_endpoint:
+        cloud = discover(settings.arm_endpoint, settings.ca_bundle or None)
+    elif settings.cloud in CLOUDS:
+        cloud = CLOUDS[settings.cloud]
+    else:
+        raise ConfigurationError(
+            f"{settings.origin('cloud')}: there is no cloud {settings.cloud!r}; there are {', '.join(CLOUDS)}"
+        )
+    credential = seam(cloud) if seam is not None else None
+    if credential is None:
+        credential = default_credential(cloud, tenant_id=settings.tenant or None)
+    return _read(settings, cloud, credential, wanted or (resolver.system(),))
+
+
+def _read(
+    settings: Settings, cloud: Cloud, credential: TokenCredential, vantage_points: tuple[VantagePoint, ...]
+) -> Snapshot:
+    from pytest_ampls.arm.client import ArmClient
+    from pytest_ampls.arm.inventory import read_estate
+
+    started = time.time()
+    with ExitStack() as stack:
+        client = stack.enter_context(
+            ArmClient(
+                cloud,
+                credential,
+                ca_bundle=settings.ca_bundle or None,
+                concurrency=settings.concurrency,
+                retry_budget=settings.throttle_budget,
+            )
+        )
+        subscriptions, readings = read_estate(client, settings.subscriptions)
+        statistics = client.statistics()
+    snapshot = Snapshot(
+        cloud=cloud.name,
+        arm_endpoint=cloud.arm_endpoint,
+        read_at=started,
+        subscriptions=subscriptions,
+        readings=readings,
+        vantage_points=vantage_points,
+    )
+    names = _names_to_ask(Estate(snapshot))
+    answers = resolver.resolve_all(
+        vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout
+    )
+    statistics = msgspec.structs.replace(statistics, seconds=time.time() - started, lookups=len(answers))
+    return msgspec.structs.replace(snapshot, answers=answers, statistics=statistics)
+
+
+def _names_to_ask(estate: Estate) -> tuple[str, ...]:
+    """Return every public name that a private endpoint of the estate serves."""
+    found: set[str] = set()
+    try:
+        endpoints = estate.private_endpoints
+    except EvidenceError:
+        return ()  # the rules that need answers need the endpoints first, and say why they are missing
+    for endpoint in endpoints:
+        try:
+            found.update(endpoint.members)
+        except EvidenceError:
+            continue  # likewise
+    return tuple(sorted(found))
+
+
+def _refuse_unreadable(snapshot: Snapshot) -> None:
+    """Raise where not one listing succeeded: there is nothing to judge, and one reason to tell."""
+    listings = [reading for reading in snapshot.readings if not reading.single]
+    reasons = list(
+        dict.fromkeys(reading.gap.message for reading in snapshot.readings if reading.gap is not None)
+    )
+    if any(reading.gap is None for reading in listings):
+        return
+    shown = (
+        "\n".join(f"  {reason}" for reason in reasons[:3])
+        or "  no subscription can be seen with this identity"
+    )
+    more = f"\n  … and {len(reasons) - 3} more like these" if len(reasons) > 3 else ""
+    raise ConfigurationError(f"the estate cannot be read, so nothing can be judged:\n{shown}{more}")

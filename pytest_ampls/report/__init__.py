@@ -1,0 +1,1 @@
+"""A run in, text out; nothing here knows pytest."""

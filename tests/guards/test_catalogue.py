@@ -1,0 +1,142 @@
+"""Guards of the catalogue: complete texts, a fault for every rule, and no verdict without evidence."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+
+from pytest_ampls.catalogue import CATALOGUE, Evidence, Verdict
+from pytest_ampls.lab import faults
+from pytest_ampls.model import Estate, Gap, GapKind, Reading, Snapshot
+from pytest_ampls.model.types import API_VERSIONS
+from tests.guards.suite import (
+    Outcomes,
+    changed,
+    explain,
+    judge_all,
+    lab_outcomes,
+    lab_snapshot,
+    rules_with,
+    suite_tests,
+)
+
+HEALTHY = ("hub-and-spoke", "two-scopes")
+BREAKING = [(fault.name, estate) for fault in faults().values() if fault.breaks for estate in fault.estates]
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Outcomes:
+    """The suite's outcomes on the healthy estate."""
+    return lab_outcomes("hub-and-spoke")
+
+
+@pytest.mark.parametrize("rule", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_every_text_is_there(rule: object) -> None:
+    """Id, title, why, fix in three tongues, link, permissions and a docstring; none of them a stub."""
+    declared = CATALOGUE[rule.id]  # type: ignore[attr-defined]  # parametrized with rules
+    assert re.fullmatch(r"AMPLS[1-9]\d\d", declared.id)
+    assert declared.title[0].isupper()
+    assert not declared.title.endswith(".")
+    assert len(declared.why) > 60
+    assert declared.why.endswith((".", ")"))
+    assert declared.learn.startswith("https://learn.microsoft.com/azure/")
+    assert declared.permissions
+    assert all(re.fullmatch(r"Microsoft\.\w+(/\w+)+/read", action) for action in declared.permissions)
+    for text in (declared.fix.az, declared.fix.terraform, declared.fix.bicep):
+        assert len(text) > 15
+    assert "Assert" in (declared.__doc__ or "")
+    assert declared.name.startswith("assert_")
+
+
+def test_the_suite_judges_every_rule() -> None:
+    """Each rule has a test in the shipped suite, and each test a rule."""
+    assert {name.split("_")[1].upper() for name in suite_tests()} == set(CATALOGUE)
+
+
+def test_every_rule_has_a_fault() -> None:
+    """A rule that no fault of the lab turns red has never been seen failing."""
+    assert {rule for fault in faults().values() for rule in fault.breaks} == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("spec", HEALTHY)
+def test_healthy_estates_are_green(spec: str) -> None:
+    """Nothing is broken and nothing unverified in a healthy estate."""
+    outcomes = lab_outcomes(spec)
+    assert not explain(outcomes, Verdict.BROKEN, Verdict.UNVERIFIED)
+    assert rules_with(outcomes, Verdict.HELD) >= set(CATALOGUE) - {"AMPLS504", "AMPLS413"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "estate"), BREAKING, ids=[f"{estate}+{fault}" for fault, estate in BREAKING]
+)
+def test_a_fault_breaks_exactly_the_rules_it_names(fault: str, estate: str) -> None:
+    """The rules that turn red are those that the fault's entry names, and nothing becomes unverified."""
+    outcomes = lab_outcomes(f"{estate}+{fault}")
+    assert rules_with(outcomes, Verdict.BROKEN) == set(faults()[fault].breaks), explain(
+        outcomes, Verdict.BROKEN
+    )
+    assert not explain(outcomes, Verdict.UNVERIFIED)
+
+
+def test_no_rule_passes_on_an_empty_estate() -> None:
+    """An estate in which nothing was found gives no verdict that counts as held."""
+    outcomes = judge_all(Estate(lab_snapshot_of_nothing()))
+    assert not explain(outcomes, Verdict.HELD, Verdict.BROKEN)
+
+
+def lab_snapshot_of_nothing() -> Snapshot:
+    """Return evidence of complete listings that are all empty."""
+    snapshot = lab_snapshot("hub-and-spoke")
+    empty = tuple(
+        msgspec.structs.replace(reading, documents=()) for reading in snapshot.readings if not reading.single
+    )
+    return msgspec.structs.replace(snapshot, readings=empty)
+
+
+def _denied(reading: Reading) -> Reading:
+    gap = Gap(
+        kind=GapKind.DENIED, message=f"denied: {reading.type}", status=403, permission=f"{reading.type}/read"
+    )
+    return msgspec.structs.replace(reading, documents=(), gap=gap)
+
+
+def _without(*types: str) -> Estate:
+    snapshot = lab_snapshot("hub-and-spoke")
+    folded = {name.lower() for name in types}
+    readings = tuple(_denied(r) if r.type.lower() in folded else r for r in snapshot.readings)
+    return Estate(msgspec.structs.replace(snapshot, readings=readings))
+
+
+@pytest.mark.parametrize("resource_type", API_VERSIONS)
+def test_a_denied_read_never_becomes_a_verdict(resource_type: str, healthy: Outcomes) -> None:
+    """Where a type is denied, a verdict stays what it was or becomes unverified; never broken, never n/a."""
+    outcomes = judge_all(_without(resource_type))
+    wrong = [entry for entry in changed(healthy, outcomes) if entry[3] is not Verdict.UNVERIFIED]
+    assert not wrong
+
+
+@pytest.mark.parametrize("rule", CATALOGUE)
+def test_no_rule_passes_when_its_evidence_was_denied(rule: str) -> None:
+    """With everything denied that a rule says it needs, it holds nowhere."""
+    types = [action.removesuffix("/read") for action in CATALOGUE[rule].permissions]
+    known = {name.lower() for name in API_VERSIONS}
+    assert all(name.lower() in known for name in types), "a permission of a type that is not read"
+    outcomes = judge_all(_without(*types))
+    assert {verdict for (name, _), verdict in outcomes.items() if name == rule} <= {
+        Verdict.UNVERIFIED,
+        Verdict.NOT_APPLICABLE,
+    }
+    assert rule in rules_with(outcomes, Verdict.UNVERIFIED)
+
+
+def test_rules_on_answers_need_answers() -> None:
+    """Where DNS gave no answer, the rules that rest on answers are unverified, and no other."""
+    snapshot = lab_snapshot("hub-and-spoke")
+    gap = Gap(kind=GapKind.UNREACHABLE, message="no answer")
+    silent = tuple(msgspec.structs.replace(answer, gap=gap) for answer in snapshot.answers)
+    outcomes = judge_all(Estate(msgspec.structs.replace(snapshot, answers=silent)))
+    resting_on_answers = {rule.id for rule in CATALOGUE.values() if Evidence.DNS in rule.evidence}
+    assert rules_with(outcomes, Verdict.UNVERIFIED) == resting_on_answers
+    assert not rules_with(outcomes, Verdict.HELD) & resting_on_answers

@@ -1,0 +1,42 @@
+"""What the plugin's own tests share: evidence of lab estates, recorded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_ampls.arm.snapshot import save
+
+from pytest_ampls.options import Settings
+from pytest_ampls.reading import read_snapshot
+
+Recorder = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    """Record a lab estate in a snapshot file, once for each name."""
+    folder = tmp_path_factory.mktemp("evidence")
+    done: dict[str, Path] = {}
+
+    def record(spec: str) -> Path:
+        if spec not in done:
+            path = folder / f"{len(done)}.ampls"
+            save(path, read_snapshot(Settings(lab=spec, origins={"lab": "--ampls-lab"})))
+            done[spec] = path
+        return done[spec]
+
+    return record
+
+
+@pytest.fixture
+def healthy(recorded: Recorder) -> str:
+    """The option that replays the healthy hub-and-spoke estate."""
+    return f"--ampls-snapshot={recorded('hub-and-spoke')}"
+
+
+@pytest.fixture
+def broken(recorded: Recorder) -> str:
+    """The option that replays the estate where one machine lacks its configuration endpoint."""
+    return f"--ampls-snapshot={recorded('hub-and-spoke+missing-config-endpoint')}"

@@ -1,0 +1,73 @@
+"""When things go wrong: never green, never a hang, never a traceback for an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+SUITE = ("--pyargs", "pytest_ampls.conformance", "-p", "no:cacheprovider", "--ampls-dns-timeout=0.3")
+TYPE = "Microsoft.Insights/dataCollectionRules"
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        (f"denied={TYPE}", "*dataCollectionRules/read*"),
+        ("denied=Microsoft.Compute/virtualMachines", "*virtualMachines/read*"),
+        ("denied=Microsoft.Insights/privateLinkScopes", "*privateLinkScopes/read*"),
+        (f"cut-page={TYPE}", "*dataCollectionRules*"),
+        (f"foreign-next-link={TYPE}", "*nextLink*"),
+        (f"malformed-json={TYPE}", "*dataCollectionRules*"),
+        (f"missing-properties={TYPE}", "*properties*"),
+        (f"wrong-type={TYPE}", "*dataCollectionRules*"),
+        (f"connection-reset={TYPE}", "*dataCollectionRules*"),
+        (f"throttled-forever={TYPE}", "*throttled*"),
+        ("dns-down", "*vantage point*"),
+        ("dns-servfail", "*SERVFAIL*"),
+        ("dns-truncated-forever", "*vantage point*"),
+        ("dns-cname-loop", "*loop*"),
+        ("dns-garbage", "*vantage point*"),
+        ("dns-timeout", "*vantage point*"),
+    ],
+)
+def test_part_of_the_evidence_is_missing(pytester: pytest.Pytester, faults: str, message: str) -> None:
+    """What needs the missing part is an error that says why; the rest is judged; nothing fails because of it."""
+    result = pytester.runpytest_inprocess(
+        *SUITE, f"--ampls-lab=hub-and-spoke+{faults}", "--ampls-throttle-budget=2"
+    )
+    outcomes = result.parseoutcomes()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert outcomes["errors"]
+    assert outcomes["passed"]
+    assert "failed" not in outcomes
+    result.stdout.fnmatch_lines(["ERROR *not verified: *"])
+    result.stdout.fnmatch_lines([message])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ("denied", "*the estate cannot be read*"),
+        ("unauthenticated", "*the estate cannot be read*"),
+        ("token-refused", "*the estate cannot be read*"),
+        ("html-error", "*the estate cannot be read*"),
+    ],
+)
+def test_nothing_can_be_read(pytester: pytest.Pytester, faults: str, message: str) -> None:
+    """Where not one listing succeeds there is one usage error, and no test is counted."""
+    result = pytester.runpytest_inprocess(
+        *SUITE, f"--ampls-lab=hub-and-spoke+{faults}", "--ampls-throttle-budget=1"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("faults", ["throttled=2", "dns-truncated", "no-resource-graph"])
+def test_what_can_be_waited_out_or_gone_around_passes(pytester: pytest.Pytester, faults: str) -> None:
+    """A few 429s, UDP answers that do not fit and a missing index cost time, not verdicts."""
+    result = pytester.runpytest_inprocess(
+        *SUITE, f"--ampls-lab=hub-and-spoke+{faults}", "--ampls-throttle-budget=60"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    assert "errors" not in result.parseoutcomes()
