@@ -1,17 +1,223 @@
 """Live conformance tests of Azure Monitor Private Link Scope estates.
 
-The public names. They are imported when they are first used, so that a project which has the plugin
+The public names. Each is imported when it is first used, so that a project which has the plugin
 installed and does not use it pays nothing.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pytest_ampls.assertions import *  # noqa: F403  # every rule is public
-    from pytest_ampls.catalogue import *  # noqa: F403
-    from pytest_ampls.errors import *  # noqa: F403
-    from pytest_ampls.fixtures import Judge as Judge
-    from pytest_ampls.model import *  # noqa: F403
+    from pytest_ampls.assertions import (
+        assert_agent_extension,
+        assert_agent_identity,
+        assert_agent_identity_explicit,
+        assert_answer_matches_configuration,
+        assert_app_insights_in_scope,
+        assert_association_limit,
+        assert_config_endpoint_association,
+        assert_config_endpoint_in_scope,
+        assert_config_endpoint_region,
+        assert_connection_approved,
+        assert_dce_in_scope,
+        assert_destinations_in_scope,
+        assert_endpoint_addresses,
+        assert_flexible_instances_use_uami,
+        assert_ingestion_access_mode,
+        assert_instances_associated,
+        assert_no_empty_zone,
+        assert_no_legacy_agent,
+        assert_not_unreachable,
+        assert_private_resolution,
+        assert_public_access_disabled,
+        assert_query_access_mode,
+        assert_records_current,
+        assert_records_present,
+        assert_reserved_name_used_well,
+        assert_rule_association,
+        assert_scoped_resources_resolve,
+        assert_single_scope_per_dns_boundary,
+        assert_single_scope_per_vnet,
+        assert_workspace_in_scope,
+        assert_zone_group_complete,
+        assert_zone_group_zones_exist,
+        assert_zone_reaches_vnet,
+    )
+    from pytest_ampls.catalogue import (
+        CATALOGUE,
+        ConformanceError,
+        Evidence,
+        Finding,
+        Fix,
+        NotApplicable,
+        Rule,
+        Severity,
+        Verdict,
+        rule,
+    )
+    from pytest_ampls.errors import (
+        AccessDeniedError,
+        AmplsError,
+        AuthenticationError,
+        ConfigurationError,
+        DocumentError,
+        EvidenceError,
+        NotFoundError,
+        NotReadError,
+        ReadOnlyError,
+        RequirementsError,
+        SnapshotError,
+        ThrottledError,
+        UnreachableError,
+    )
+    from pytest_ampls.fixtures import (
+        Judge,
+    )
+    from pytest_ampls.model import (
+        Answer,
+        ApplicationInsights,
+        ArcMachine,
+        DataCollectionEndpoint,
+        DataCollectionRule,
+        DataCollectionRuleAssociation,
+        Estate,
+        Gap,
+        GapKind,
+        Machine,
+        NetworkInterface,
+        PrivateDnsZone,
+        PrivateDnsZoneGroup,
+        PrivateEndpoint,
+        PrivateEndpointConnection,
+        PrivateLinkResource,
+        PrivateLinkScope,
+        Reading,
+        RecordSet,
+        Resolver,
+        Resource,
+        ResourceId,
+        ScaleSetInstance,
+        ScopedResource,
+        Snapshot,
+        Subscription,
+        UserAssignedIdentity,
+        VantagePoint,
+        VirtualMachine,
+        VirtualMachineExtension,
+        VirtualMachineScaleSet,
+        VirtualNetwork,
+        VirtualNetworkLink,
+        Workspace,
+    )
+
+__all__ = [
+    "CATALOGUE",
+    "AccessDeniedError",
+    "AmplsError",
+    "Answer",
+    "ApplicationInsights",
+    "ArcMachine",
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConformanceError",
+    "DataCollectionEndpoint",
+    "DataCollectionRule",
+    "DataCollectionRuleAssociation",
+    "DocumentError",
+    "Estate",
+    "Evidence",
+    "EvidenceError",
+    "Finding",
+    "Fix",
+    "Gap",
+    "GapKind",
+    "Judge",
+    "Machine",
+    "NetworkInterface",
+    "NotApplicable",
+    "NotFoundError",
+    "NotReadError",
+    "PrivateDnsZone",
+    "PrivateDnsZoneGroup",
+    "PrivateEndpoint",
+    "PrivateEndpointConnection",
+    "PrivateLinkResource",
+    "PrivateLinkScope",
+    "ReadOnlyError",
+    "Reading",
+    "RecordSet",
+    "RequirementsError",
+    "Resolver",
+    "Resource",
+    "ResourceId",
+    "Rule",
+    "ScaleSetInstance",
+    "ScopedResource",
+    "Severity",
+    "Snapshot",
+    "SnapshotError",
+    "Subscription",
+    "ThrottledError",
+    "UnreachableError",
+    "UserAssignedIdentity",
+    "VantagePoint",
+    "Verdict",
+    "VirtualMachine",
+    "VirtualMachineExtension",
+    "VirtualMachineScaleSet",
+    "VirtualNetwork",
+    "VirtualNetworkLink",
+    "Workspace",
+    "assert_agent_extension",
+    "assert_agent_identity",
+    "assert_agent_identity_explicit",
+    "assert_answer_matches_configuration",
+    "assert_app_insights_in_scope",
+    "assert_association_limit",
+    "assert_config_endpoint_association",
+    "assert_config_endpoint_in_scope",
+    "assert_config_endpoint_region",
+    "assert_connection_approved",
+    "assert_dce_in_scope",
+    "assert_destinations_in_scope",
+    "assert_endpoint_addresses",
+    "assert_flexible_instances_use_uami",
+    "assert_ingestion_access_mode",
+    "assert_instances_associated",
+    "assert_no_empty_zone",
+    "assert_no_legacy_agent",
+    "assert_not_unreachable",
+    "assert_private_resolution",
+    "assert_public_access_disabled",
+    "assert_query_access_mode",
+    "assert_records_current",
+    "assert_records_present",
+    "assert_reserved_name_used_well",
+    "assert_rule_association",
+    "assert_scoped_resources_resolve",
+    "assert_single_scope_per_dns_boundary",
+    "assert_single_scope_per_vnet",
+    "assert_workspace_in_scope",
+    "assert_zone_group_complete",
+    "assert_zone_group_zones_exist",
+    "assert_zone_reaches_vnet",
+    "rule",
+]
+
+_ROOMS: Final = ("errors", "catalogue", "model", "assertions", "fixtures")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the room it lives in."""
+    for room in _ROOMS if name in __all__ else ():
+        module = import_module(f"{__name__}.{room}")
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

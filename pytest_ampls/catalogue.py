@@ -40,6 +40,8 @@ __all__ = [
 
 P = ParamSpec("P")
 
+_RECORD_SETS: Final = "microsoft.network/privatednszones/recordsets"
+
 SHOWN_FINDINGS: Final = 10
 """Findings that a failure message prints; the rest is counted, and whole in the reports."""
 
@@ -135,7 +137,9 @@ def az_rest(resource: Resource, child_type: str = "") -> str:
     extension resources follow ``/providers/``.
     """
     path, version = resource.id, api_version(child_type or resource.ARM_TYPE)
-    if child_type.lower().startswith(resource.ARM_TYPE.lower() + "/"):
+    if child_type.lower() == _RECORD_SETS:
+        path += "/ALL"  # record sets of every type: the one listing whose path is not its type
+    elif child_type.lower().startswith(resource.ARM_TYPE.lower() + "/"):
         path += child_type[len(resource.ARM_TYPE) :]
     elif child_type:
         path += f"/providers/{child_type}"

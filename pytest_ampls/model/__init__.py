@@ -34,6 +34,7 @@ from pytest_ampls.model.network import (
     VirtualNetworkLink,
 )
 from pytest_ampls.model.resource import Resource, ResourceId
+from pytest_ampls.model.vantage import Resolver
 
 __all__ = [
     "Answer",
@@ -55,6 +56,7 @@ __all__ = [
     "PrivateLinkScope",
     "Reading",
     "RecordSet",
+    "Resolver",
     "Resource",
     "ResourceId",
     "ScaleSetInstance",

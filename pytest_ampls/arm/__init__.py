@@ -1,0 +1,1 @@
+"""Azure Resource Manager, read only: clouds, credentials, the client, the inventory, snapshots."""

@@ -1,0 +1,258 @@
+"""The client: reads listings and single resources, and turns every refusal into a gap."""
+
+from __future__ import annotations
+
+import builtins
+import http.cookiejar
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import msgspec
+import requests
+from azure.core.credentials import TokenCredential
+from azure.core.pipeline import Pipeline
+from azure.core.pipeline.policies import HeadersPolicy, RequestIdPolicy
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest, HttpResponse
+from requests.adapters import HTTPAdapter
+
+from pytest_ampls.arm.call import OPTION, Call, RefusalError
+from pytest_ampls.arm.clock import Clock, SystemClock
+from pytest_ampls.arm.cloud import Cloud
+from pytest_ampls.arm.credential import TokenSource
+from pytest_ampls.arm.operations import Sdk, listing_path, version_of
+from pytest_ampls.arm.origin import Origin, printable
+from pytest_ampls.arm.pages import NotAPageError, Page, document, page
+from pytest_ampls.arm.policies import OriginPolicy, PagePolicy, ReadOnlyPolicy, RetryPolicy, TokenPolicy
+from pytest_ampls.arm.throttle import ARM_RATE, Ledger, Rate, Throttle
+from pytest_ampls.errors import ConfigurationError
+from pytest_ampls.model.evidence import Gap, GapKind, Reading, Statistics
+
+__all__ = ["ArmClient"]
+
+_MOST_PAGES: Final = 10_000
+_EMPTY_PAGES: Final = 50
+_RUN_FACTOR: Final = 3.0
+_SAFE: Final = "/()$@:!*',;=&+-._~"
+_NOT_REGISTERED: Final = "missingsubscriptionregistration"
+_TODO_PAGE: Final = "Look for a proxy in between, check the ARM endpoint, or run again"
+
+
+class ArmClient:
+    """Reads Azure Resource Manager, and nothing but reads. Any thread may use it.
+
+    Use it as a context manager. ``ca_bundle`` is a file of CA certificates (PEM) to trust
+    instead of the usual ones. ``concurrency`` is how many connections are kept, and how many
+    threads are meant to read at once. ``retry_budget`` is how many seconds one read may wait
+    for throttling and failures; the whole run waits at most three times that. ``timeout`` is
+    seconds to connect, and between two pieces of an answer. ``on_progress`` gets a line of text now and
+    then, from any thread. ``clock`` and ``rate`` are seams.
+
+    Raises:
+        ConfigurationError: the cloud's ARM endpoint is no https URL, or the CA bundle is no file.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        credential: TokenCredential,
+        *,
+        ca_bundle: str | Path | None = None,
+        concurrency: int = 16,
+        retry_budget: float = 120.0,
+        timeout: float = 30.0,
+        on_progress: Callable[[str], None] | None = None,
+        clock: Clock | None = None,
+        rate: Rate = ARM_RATE,
+    ) -> None:
+        self.cloud = cloud
+        self.concurrency = max(1, concurrency)
+        self._origin = _checked_origin(cloud)
+        self._budget = retry_budget
+        self._clock = clock or SystemClock()
+        self._stop = Event()
+        self._ledger = Ledger(
+            self._clock, longest_wait=_RUN_FACTOR * retry_budget, failures=2 * self.concurrency
+        )
+        policies: builtins.list[Any] = [  # azure-core types its own policies for the older request class
+            ReadOnlyPolicy(),
+            OriginPolicy(self._origin),
+            HeadersPolicy({"User-Agent": _user_agent()}),
+            RequestIdPolicy(),
+            PagePolicy(),
+            RetryPolicy(Throttle(rate, self._clock), self._ledger, self._clock, self._stop, on_progress),
+            TokenPolicy(TokenSource(credential, cloud.token_scope, self._clock)),
+        ]
+        transport = RequestsTransport(
+            session=_session(self.concurrency),
+            connection_timeout=timeout,
+            read_timeout=timeout,
+            connection_verify=_checked_bundle(ca_bundle),
+        )
+        self._pipeline: Pipeline[HttpRequest, HttpResponse] = Pipeline(transport, policies)
+        self._sdk = Sdk(str(self._origin), credential, cloud.token_scope, self._pipeline)
+
+    def __enter__(self) -> Self:
+        self._pipeline.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        self.stop()
+        self._pipeline.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"<ArmClient of {self.cloud.name} at {self._origin}>"
+
+    def stop(self) -> None:
+        """Let every read that waits, or has not begun, end at once with a gap."""
+        self._stop.set()
+
+    def statistics(self) -> Statistics:
+        """Return what reading has cost so far; ``lookups`` is not ours to count."""
+        return self._ledger.statistics()
+
+    def list(self, resource_type: str, scope: str, path: str | None = None) -> Reading:
+        """List all resources of a type, with all pages.
+
+        ``scope`` is ``/subscriptions/<id>``, or the id of the parent. ``path`` is the URL path
+        to ask, where it is not the usual one of the type.
+
+        Returns a reading with ``gap`` set where anything was refused or not understood: then
+        its documents are those that had arrived, and not all. A subscription in which the
+        type's provider is not registered has none of its resources, and that is no gap.
+
+        Raises:
+            KeyError: the product does not read this type.
+
+        Source: https://learn.microsoft.com/rest/api/azure/#async-operations-throttling-and-paging
+        """
+        usual = listing_path(resource_type, scope)
+        url = self._url(path or usual, version_of(resource_type))
+        call = Call(resource_type, scope, single=False, patience=self._budget)
+        documents: builtins.list[msgspec.Raw] = []
+        gap = None
+        read_at = self._clock.time()
+        try:
+            if path not in (None, usual) or not self._sdk.first_page(call):
+                self._get(call, url)
+            self._collect(call, documents)
+        except RefusalError as refusal:
+            if refusal.code.lower() != _NOT_REGISTERED:
+                gap = refusal.gap
+        return self._reading(call, url, read_at, tuple(documents), gap)
+
+    def get(self, resource_type: str, resource_id: str) -> Reading:
+        """Read one resource.
+
+        Returns a reading with one document; with none where the resource does not exist (HTTP
+        404); with ``gap`` set where it was refused or not understood.
+
+        Raises:
+            KeyError: the product does not read this type.
+        """
+        url = self._url(resource_id, version_of(resource_type))
+        call = Call(resource_type, resource_id, single=True, patience=self._budget)
+        documents: tuple[msgspec.Raw, ...] = ()
+        gap = None
+        read_at = self._clock.time()
+        try:
+            self._get(call, url)
+            documents = (document(call.body),)
+        except NotAPageError as error:
+            gap = call.gap(GapKind.MALFORMED, str(error), _TODO_PAGE, status=200)
+        except RefusalError as refusal:
+            gap = None if refusal.gap.kind is GapKind.ABSENT else refusal.gap
+        return self._reading(call, url, read_at, documents, gap)
+
+    def _collect(self, call: Call, documents: builtins.list[msgspec.Raw]) -> None:
+        """Take the documents of the page that arrived, and of all that follow it."""
+        seen: set[str] = set()
+        empty = odd = 0
+        while True:
+            current = self._page(call)
+            documents.extend(current.documents)
+            odd += current.odd
+            empty = 0 if current.documents else empty + 1
+            if current.next_link is None:
+                break
+            if current.next_link in seen or len(seen) >= _MOST_PAGES or empty > _EMPTY_PAGES:
+                what = f"the pages lead in a circle: after {len(seen) + 1} of them there is still a next one"
+                raise RefusalError(
+                    call.gap(GapKind.MALFORMED, what, "Run again; if it stays so, report it to Azure")
+                )
+            seen.add(current.next_link)
+            self._get(call, self._absolute(current.next_link))
+        if odd:
+            what = f"{odd} of {odd + len(documents)} items are no objects"
+            raise RefusalError(call.gap(GapKind.MALFORMED, what, _TODO_PAGE, status=200))
+
+    def _page(self, call: Call) -> Page:
+        try:
+            return page(call.body)
+        except NotAPageError as error:
+            raise RefusalError(call.gap(GapKind.MALFORMED, str(error), _TODO_PAGE, status=200)) from error
+
+    def _get(self, call: Call, url: str) -> None:
+        self._pipeline.run(HttpRequest("GET", url, headers={"Accept": "application/json"}), **{OPTION: call})
+
+    def _url(self, path: str, api_version: str) -> str:
+        return f"{self._origin}/{quote(path.strip('/'), safe=_SAFE)}?api-version={api_version}"
+
+    def _absolute(self, link: str) -> str:
+        return f"{self._origin}{link}" if link.startswith("/") and not link.startswith("//") else link
+
+    def _reading(
+        self, call: Call, url: str, read_at: float, documents: tuple[msgspec.Raw, ...], gap: Gap | None
+    ) -> Reading:
+        return Reading(
+            type=call.type,
+            scope=call.scope,
+            request=call.url or url,
+            read_at=read_at,
+            documents=documents,
+            gap=gap,
+            single=call.single,
+        )
+
+
+def _checked_origin(cloud: Cloud) -> Origin:
+    origin = Origin.of(cloud.arm_endpoint)
+    if origin is None or origin.scheme != "https":
+        raise ConfigurationError(
+            f"The ARM endpoint {printable(cloud.arm_endpoint)!r} is not an https URL: a token is sent there, "
+            "so it has to be https://HOST[:PORT]"
+        )
+    return origin
+
+
+def _checked_bundle(ca_bundle: str | Path | None) -> str | bool:
+    if ca_bundle is None:
+        return True
+    if not Path(ca_bundle).exists():
+        raise ConfigurationError(f"The CA bundle {str(ca_bundle)!r} does not exist")
+    return str(ca_bundle)
+
+
+def _session(connections: int) -> requests.Session:
+    session = requests.Session()
+    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+    # Cookies of one answer would travel with the next request, from any thread; ARM needs none.
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    return session
+
+
+def _user_agent() -> str:
+    try:
+        return f"pytest-ampls/{version('pytest-ampls')}"
+    except PackageNotFoundError:
+        return "pytest-ampls"

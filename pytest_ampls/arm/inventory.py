@@ -1,0 +1,246 @@
+"""Which reads make up an estate, and in what order: wide first, then what that leads to.
+
+Calls grow with containers, not with machines, as far as ARM allows: associations are read from
+the rules and endpoints, and a machine is asked only where their answer cannot be relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from pytest_ampls.arm.client import ArmClient
+from pytest_ampls.arm.confirmation import machines_to_ask
+from pytest_ampls.arm.operations import SUBSCRIPTIONS
+from pytest_ampls.arm.reader import Reader, Task
+from pytest_ampls.arm.references import Document, decoded, fold, is_monitor_zone
+from pytest_ampls.model.evidence import Gap, GapKind, Reading, Subscription
+
+__all__ = ["read_estate"]
+
+_SCOPES: Final = "Microsoft.Insights/privateLinkScopes"
+_RULES: Final = "Microsoft.Insights/dataCollectionRules"
+_ENDPOINTS: Final = "Microsoft.Insights/dataCollectionEndpoints"
+_ASSOCIATIONS: Final = "Microsoft.Insights/dataCollectionRuleAssociations"
+_VMS: Final = "Microsoft.Compute/virtualMachines"
+_SCALE_SETS: Final = "Microsoft.Compute/virtualMachineScaleSets"
+_ARC: Final = "Microsoft.HybridCompute/machines"
+_NETWORKS: Final = "Microsoft.Network/virtualNetworks"
+_PRIVATE_ENDPOINTS: Final = "Microsoft.Network/privateEndpoints"
+_ZONE_GROUPS: Final = "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"
+_ZONES: Final = "Microsoft.Network/privateDnsZones"
+_LINKS: Final = "Microsoft.Network/privateDnsZones/virtualNetworkLinks"
+_RECORDS: Final = "Microsoft.Network/privateDnsZones/recordSets"
+
+_LISTED: Final = (
+    _SCOPES,
+    "Microsoft.OperationalInsights/workspaces",
+    "Microsoft.Insights/components",
+    _ENDPOINTS,
+    _RULES,
+    _VMS,
+    _SCALE_SETS,
+    _ARC,
+    "Microsoft.ManagedIdentity/userAssignedIdentities",
+    _NETWORKS,
+    _PRIVATE_ENDPOINTS,
+    "Microsoft.Network/networkInterfaces",
+    _ZONES,
+)
+"""What is listed for every subscription."""
+
+_ROUNDS: Final = 3
+# A subscription that failed like this has nothing more to say; asking for each type only costs time.
+_HOPELESS: Final = frozenset({GapKind.ABSENT, GapKind.UNAUTHENTICATED, GapKind.UNREACHABLE, GapKind.NOT_READ})
+# A listing that failed like this may still allow single resources of it to be read.
+_WORTH_A_TRY: Final = frozenset({GapKind.DENIED, GapKind.MALFORMED})
+
+
+def read_estate(
+    client: ArmClient, subscriptions: Sequence[str], *, on_progress: Callable[[str], None] | None = None
+) -> tuple[tuple[Subscription, ...], tuple[Reading, ...]]:
+    """Read everything that rules may ask about.
+
+    Args:
+        client: an opened client; its ``concurrency`` is how many reads run at once.
+        subscriptions: bare GUIDs, or ``/subscriptions/<GUID>``; none means all that the
+            identity sees.
+        on_progress: gets a line of text per stage.
+
+    Returns:
+        The subscriptions, and one reading for each request chain. A subscription that could not
+        be read is still among the first, and a reading of type
+        ``Microsoft.Resources/subscriptions`` says why. Nothing that ARM refuses is raised.
+    """
+    with Reader(client, on_progress) as reader:
+        found = _subscriptions(reader, subscriptions)
+        _list_subscriptions(reader, found)
+        _list_children(reader)
+        _list_zones(reader)
+        _list_machines(reader)
+        _follow_references(reader)
+        return tuple(found), tuple(reader.readings)
+
+
+# ---------------------------------------------------------------- subscriptions
+
+
+def _subscriptions(reader: Reader, wanted: Sequence[str]) -> list[Subscription]:
+    ids = dict.fromkeys(fold(text).removeprefix("/subscriptions/") for text in wanted)
+    if not ids:
+        return _visible_subscriptions(reader)
+    scopes = [f"/subscriptions/{own}" for own in ids]
+    answers = reader.run("subscriptions", [Task(SUBSCRIPTIONS, scope, single=True) for scope in scopes])
+    found = []
+    for own, reading in zip(ids, answers, strict=True):
+        document = decoded(SUBSCRIPTIONS, reading.documents[0]) if reading.documents else None
+        found.append(Subscription(id=own, name=document.text("displayName") if document else ""))
+        if document is None:
+            reader.keep(_with_gap(reading, _absent(reading)))
+    return found
+
+
+def _visible_subscriptions(reader: Reader) -> list[Subscription]:
+    (reading,) = reader.run("subscriptions", [Task(SUBSCRIPTIONS, "/")])
+    documents = [decoded(SUBSCRIPTIONS, raw) for raw in reading.documents]
+    found = [
+        Subscription(id=own, name=document.text("displayName"))
+        for document in documents
+        if (own := document.text("subscriptionId"))
+    ]
+    if reading.gap is not None or not found:
+        what = "the identity sees no subscription at all"
+        todo = "Name the subscriptions to judge, or give the identity the role Reader on them"
+        gap = Gap(kind=GapKind.ABSENT, message=f"Listing the subscriptions: {what}. {todo}", status=200)
+        reader.keep(_with_gap(reading, gap))
+    return found
+
+
+def _absent(reading: Reading) -> Gap:
+    return Gap(
+        kind=GapKind.ABSENT,
+        message=f"Reading the subscription {reading.scope}: HTTP 404, there is none. Check the id, and that "
+        "tenant and cloud are the subscription's",
+        status=404,
+    )
+
+
+def _with_gap(reading: Reading, gap: Gap) -> Reading:
+    """Return a reading that has a gap: its own, or this one."""
+    return Reading(
+        type=reading.type,
+        scope=reading.scope,
+        request=reading.request,
+        read_at=reading.read_at,
+        gap=reading.gap or gap,
+        single=reading.single,
+    )
+
+
+# ---------------------------------------------------------------- listings
+
+
+def _list_subscriptions(reader: Reader, found: Iterable[Subscription]) -> None:
+    tasks = []
+    for subscription in found:
+        scope = f"/subscriptions/{subscription.id}"
+        failed = reader.reading(SUBSCRIPTIONS, scope)
+        if failed is not None and failed.gap is not None and failed.gap.kind in _HOPELESS:
+            for resource_type in _LISTED:
+                reader.keep(_skipped(failed, resource_type))
+            continue
+        tasks += [Task(resource_type, scope) for resource_type in _LISTED]
+    reader.read("subscriptions' resources", tasks)
+
+
+def _skipped(failed: Reading, resource_type: str) -> Reading:
+    return Reading(
+        type=resource_type,
+        scope=failed.scope,
+        request=failed.request,
+        read_at=failed.read_at,
+        gap=failed.gap,
+    )
+
+
+def _children_of(document: Document) -> Iterator[str]:
+    """Return the types to list below a resource; machines and zones have stages of their own."""
+    if document.type == _SCOPES:
+        yield from (
+            f"{_SCOPES}/{part}"
+            for part in ("scopedResources", "privateEndpointConnections", "privateLinkResources")
+        )
+    elif document.type in (_RULES, _ENDPOINTS):
+        yield _ASSOCIATIONS
+    elif document.type == _SCALE_SETS and document.is_uniform:
+        yield f"{_SCALE_SETS}/virtualMachines"
+    elif document.type == _PRIVATE_ENDPOINTS and document.leads_to_scope:
+        yield _ZONE_GROUPS
+
+
+def _list_children(reader: Reader) -> None:
+    parents = [document for resource_type in _LISTED for document in reader.documents(resource_type)]
+    reader.read("children", [Task(child, parent.id) for parent in parents for child in _children_of(parent)])
+
+
+def _list_zones(reader: Reader) -> None:
+    """List links and records of the zones that matter: an estate may hold hundreds that do not."""
+    groups = reader.documents(_ZONE_GROUPS)
+    named = {fold(own) for group in groups for kind, own in group.named() if kind == _ZONES}
+    zones = [
+        zone for zone in reader.documents(_ZONES) if is_monitor_zone(zone.name) or fold(zone.id) in named
+    ]
+    reader.read("zones", [Task(kind, zone.id) for zone in zones for kind in (_LINKS, _RECORDS)])
+
+
+def _list_machines(reader: Reader) -> None:
+    extensions = [
+        Task(f"{kind}/extensions", machine.id) for kind in (_VMS, _ARC) for machine in reader.documents(kind)
+    ]
+    own = [Task(_ASSOCIATIONS, machine) for machine in machines_to_ask(reader)]
+    reader.read("machines", [*extensions, *own])
+
+
+# ---------------------------------------------------------------- references
+
+
+def _follow_references(reader: Reader) -> None:
+    """Read what documents name and no listing held, and what that leads to; a few rounds suffice.
+
+    The longest way is connection, private endpoint, its zone group, zone, its records. Peers of
+    a network of somebody else's, and networks that share somebody else's zone, are not followed:
+    in a large organisation that would read all of it.
+    """
+    sources = list(reader.all_documents())
+    for number in range(1, _ROUNDS + 1):
+        tasks = [
+            Task(kind, own, single=True) for document in sources for kind, own in _unknown(reader, document)
+        ]
+        if not tasks:
+            return
+        got = reader.read(f"references, round {number}", tasks)
+        arrived = [decoded(reading.type, raw) for reading in got for raw in reading.documents]
+        children = [
+            Task(child, document.id) for document in arrived for child in _children_of_reference(document)
+        ]
+        below = reader.read(f"references, round {number}: children", children)
+        arrived += [decoded(reading.type, raw) for reading in below for raw in reading.documents]
+        sources = [document for document in arrived if document.type not in (_NETWORKS, _LINKS)]
+
+
+def _children_of_reference(document: Document) -> Iterator[str]:
+    """Return what to list below a resource of somebody else: not associations, which are theirs."""
+    if document.type == _ZONES:
+        yield from (_LINKS, _RECORDS)
+    elif document.type not in (_RULES, _ENDPOINTS, _SCALE_SETS):
+        yield from _children_of(document)
+
+
+def _unknown(reader: Reader, document: Document) -> Iterator[tuple[str, str]]:
+    """Return what a document names, unless a listing tells whether it exists, or the read is hopeless."""
+    for kind, own in document.named():
+        if reader.knows(kind, own):
+            continue
+        listing = reader.reading(kind, own[: own.lower().index("/resourcegroups/")])
+        if listing is None or (listing.gap is not None and listing.gap.kind in _WORTH_A_TRY):
+            yield kind, own

@@ -1,0 +1,173 @@
+"""How fast to ask, how long to wait, and how much of that was done.
+
+ARM's limits are per subscription, service and principal: a bucket of 250 reads that refills by
+25 a second. Source: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+"""
+
+from __future__ import annotations
+
+import re
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from pytest_ampls.arm.clock import Clock
+from pytest_ampls.model.evidence import Statistics
+
+__all__ = ["ARM_RATE", "Ledger", "Rate", "Throttle", "TokenBucket"]
+
+_LONGEST_HOLD: Final = 10.0
+_SUBSCRIPTION: Final = re.compile(r"(?i)/subscriptions/([^/]+)")
+_PROVIDER: Final = re.compile(r"(?i)/providers/([^/]+)")
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """A burst of requests, and how many a second are allowed after it."""
+
+    burst: float = 250.0
+    per_second: float = 25.0
+
+
+ARM_RATE: Final = Rate()
+
+
+class TokenBucket:
+    """Paces the requests to one service of one subscription. Any thread may use it."""
+
+    def __init__(self, rate: Rate, clock: Clock) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._lock = Lock()
+        self._tokens = rate.burst
+        self._at = clock.monotonic()
+        self._held_until = self._at
+
+    def reserve(self) -> float:
+        """Take a token and return the seconds to wait before using it.
+
+        The bucket may go into debt: each caller then waits for its own place in the queue, and
+        nobody has to ask twice.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            self._tokens = min(self._rate.burst, self._tokens + (now - self._at) * self._rate.per_second)
+            self._at = now
+            self._tokens -= 1
+            debt = max(0.0, -self._tokens) / self._rate.per_second
+            return max(debt, self._held_until - now)
+
+    def observe(self, remaining: float) -> None:
+        """Believe the service about what is left, where that is less than we thought."""
+        with self._lock:
+            self._tokens = min(self._tokens, remaining)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for a while, because one request was throttled.
+
+        Bounded, since the service may have meant only that one operation.
+        """
+        with self._lock:
+            until = self._clock.monotonic() + min(seconds, _LONGEST_HOLD)
+            self._held_until = max(self._held_until, until)
+
+
+class Throttle:
+    """The buckets, one for each subscription and resource provider."""
+
+    def __init__(self, rate: Rate, clock: Clock) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._lock = Lock()
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+
+    def bucket(self, path: str) -> TokenBucket:
+        """Return the bucket for a URL or path: the last provider in it serves the request."""
+        subscription = _SUBSCRIPTION.search(path)
+        providers = _PROVIDER.findall(path)
+        name = (subscription[1].lower() if subscription else "", providers[-1].lower() if providers else "")
+        with self._lock:
+            if name not in self._buckets:
+                self._buckets[name] = TokenBucket(self._rate, self._clock)
+            return self._buckets[name]
+
+
+class Ledger:
+    """What reading cost so far, and when to stop trying. Any thread may use it.
+
+    Waiting is counted by the wall: sixteen threads that wait for the same minute lost one.
+    """
+
+    def __init__(self, clock: Clock, *, longest_wait: float, failures: int) -> None:
+        """``longest_wait``: seconds lost to throttling in all; ``failures``: unreachable in a row."""
+        self._clock = clock
+        self._lock = Lock()
+        self._longest_wait = longest_wait
+        self._failures_allowed = failures
+        self._failures = 0
+        self._calls: dict[str, int] = {}
+        self._throttled = 0
+        self._retries = 0
+        self._waited = 0.0
+        self._waited_until = clock.monotonic()
+        self._began: float | None = None
+        self._ended = 0.0
+
+    def begin(self) -> None:
+        """Note that a request is about to be sent."""
+        with self._lock:
+            if self._began is None:
+                self._began = self._ended = self._clock.monotonic()
+
+    def call(self, resource_type: str) -> None:
+        """Count a request that was sent."""
+        with self._lock:
+            self._calls[resource_type] = self._calls.get(resource_type, 0) + 1
+            self._ended = max(self._ended, self._clock.monotonic())
+
+    def answered(self, status: int) -> None:
+        """Count an answer, whatever it says."""
+        with self._lock:
+            self._failures = 0
+            self._throttled += status == 429
+
+    def unreachable(self) -> None:
+        """Count a call that was given up without an answer."""
+        with self._lock:
+            self._failures += 1
+
+    @property
+    def given_up(self) -> bool:
+        """Whether so many calls went unanswered in a row that more would only cost time."""
+        return self._failures >= self._failures_allowed
+
+    def lost(self, seconds: float) -> None:
+        """Count seconds that a thread is about to wait."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._waited += max(0.0, now + seconds - max(now, self._waited_until))
+            self._waited_until = max(self._waited_until, now + seconds)
+
+    def may_wait(self, seconds: float) -> bool:
+        """Tell whether the whole run can afford to wait that long."""
+        with self._lock:
+            now = self._clock.monotonic()
+            more = max(0.0, now + seconds - max(now, self._waited_until))
+            return self._waited + more <= self._longest_wait
+
+    def retried(self) -> None:
+        """Count a request that is sent again."""
+        with self._lock:
+            self._retries += 1
+
+    def statistics(self) -> Statistics:
+        """Return the totals."""
+        with self._lock:
+            return Statistics(
+                calls=sum(self._calls.values()),
+                calls_by_type=dict(sorted(self._calls.items())),
+                throttled=self._throttled,
+                throttled_seconds=round(self._waited, 3),
+                retries=self._retries,
+                seconds=round(self._ended - self._began, 3) if self._began is not None else 0.0,
+            )

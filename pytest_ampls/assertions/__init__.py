@@ -1,0 +1,85 @@
+"""The rules: each is declared once, text, metadata and check together; one file per family."""
+
+from __future__ import annotations
+
+from pytest_ampls.assertions.agent import (
+    assert_agent_extension,
+    assert_agent_identity,
+    assert_agent_identity_explicit,
+    assert_flexible_instances_use_uami,
+    assert_no_legacy_agent,
+)
+from pytest_ampls.assertions.data_collection import (
+    assert_association_limit,
+    assert_config_endpoint_association,
+    assert_config_endpoint_in_scope,
+    assert_config_endpoint_region,
+    assert_destinations_in_scope,
+    assert_instances_associated,
+    assert_reserved_name_used_well,
+    assert_rule_association,
+)
+from pytest_ampls.assertions.name_resolution import (
+    assert_answer_matches_configuration,
+    assert_no_empty_zone,
+    assert_private_resolution,
+    assert_records_current,
+    assert_records_present,
+    assert_single_scope_per_dns_boundary,
+    assert_zone_reaches_vnet,
+)
+from pytest_ampls.assertions.private_endpoint import (
+    assert_connection_approved,
+    assert_endpoint_addresses,
+    assert_single_scope_per_vnet,
+    assert_zone_group_complete,
+    assert_zone_group_zones_exist,
+)
+from pytest_ampls.assertions.scope import (
+    assert_app_insights_in_scope,
+    assert_dce_in_scope,
+    assert_ingestion_access_mode,
+    assert_not_unreachable,
+    assert_public_access_disabled,
+    assert_query_access_mode,
+    assert_scoped_resources_resolve,
+    assert_workspace_in_scope,
+)
+from pytest_ampls.catalogue import CATALOGUE
+
+__all__ = [
+    "CATALOGUE",
+    "assert_agent_extension",
+    "assert_agent_identity",
+    "assert_agent_identity_explicit",
+    "assert_answer_matches_configuration",
+    "assert_app_insights_in_scope",
+    "assert_association_limit",
+    "assert_config_endpoint_association",
+    "assert_config_endpoint_in_scope",
+    "assert_config_endpoint_region",
+    "assert_connection_approved",
+    "assert_dce_in_scope",
+    "assert_destinations_in_scope",
+    "assert_endpoint_addresses",
+    "assert_flexible_instances_use_uami",
+    "assert_ingestion_access_mode",
+    "assert_instances_associated",
+    "assert_no_empty_zone",
+    "assert_no_legacy_agent",
+    "assert_not_unreachable",
+    "assert_private_resolution",
+    "assert_public_access_disabled",
+    "assert_query_access_mode",
+    "assert_records_current",
+    "assert_records_present",
+    "assert_reserved_name_used_well",
+    "assert_rule_association",
+    "assert_scoped_resources_resolve",
+    "assert_single_scope_per_dns_boundary",
+    "assert_single_scope_per_vnet",
+    "assert_workspace_in_scope",
+    "assert_zone_group_complete",
+    "assert_zone_group_zones_exist",
+    "assert_zone_reaches_vnet",
+]

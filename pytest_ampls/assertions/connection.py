@@ -1,0 +1,70 @@
+"""A private endpoint connection, looked at from both of its sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_ampls.catalogue import Finding, az_rest
+from pytest_ampls.model.monitor import PrivateEndpointConnection, PrivateLinkScope
+from pytest_ampls.model.network import PrivateEndpoint
+from pytest_ampls.model.resource import needed, same_id
+
+__all__ = ["endpoint_side", "on_connections", "scope_side"]
+
+
+def on_connections(
+    scope: PrivateLinkScope, path: str, *, expected: str, observed: str, tokens: dict[str, str] | None = None
+) -> Finding:
+    """Return a finding on a scope's listing of its connections."""
+    evidence = az_rest(scope, PrivateEndpointConnection.ARM_TYPE)
+    return Finding.on(scope, path, expected=expected, observed=observed, evidence=evidence, tokens=tokens)
+
+
+def scope_side(scope: PrivateLinkScope, connection: PrivateEndpointConnection) -> Iterator[Finding]:
+    """Judge state and provisioning of a connection, as the scope has them."""
+    tokens = {"connection": connection.label}
+    for path, expected, value in (
+        ("privateLinkServiceConnectionState.status", "Approved", _status(connection)),
+        ("provisioningState", "Succeeded", connection.properties.provisioning_state),
+    ):
+        seen = needed(value, connection, f"properties.{path}")
+        if seen.lower() != expected.lower():
+            where = f"privateEndpointConnections[{connection.label}].properties.{path}"
+            yield on_connections(scope, where, expected=expected, observed=seen, tokens=tokens)
+
+
+def _status(connection: PrivateEndpointConnection) -> str | None:
+    state = connection.properties.private_link_service_connection_state
+    return state.status if state is not None else None
+
+
+def endpoint_side(scope: PrivateLinkScope, connection: PrivateEndpointConnection) -> Iterator[Finding]:
+    """Compare a connection with what the private endpoint itself says about it."""
+    reference = connection.properties.private_endpoint
+    path = f"privateEndpointConnections[{connection.label}].properties.privateEndpoint.id"
+    endpoint_id = needed(reference.id if reference else None, connection, "properties.privateEndpoint.id")
+    endpoint = scope.estate.get(PrivateEndpoint, endpoint_id)
+    tokens = {"connection": connection.label}
+    if endpoint is None:
+        yield on_connections(
+            scope,
+            path,
+            expected="a private endpoint that exists",
+            observed=f"{endpoint_id}, which does not",
+            tokens=tokens,
+        )
+        return
+    own = [
+        part for part in endpoint.connections if same_id(part.properties.private_link_service_id, scope.id)
+    ]
+    states = (part.properties.private_link_service_connection_state for part in own)
+    seen = [state.status or "no status" for state in states if state is not None]
+    status = _status(connection) or ""
+    if status.lower() not in {each.lower() for each in seen}:
+        yield Finding.on(
+            endpoint,
+            "privateLinkServiceConnections[].properties.privateLinkServiceConnectionState.status",
+            expected=f"{status}, as the scope {scope.label!r} has it for this endpoint",
+            observed=", ".join(seen) or "no connection to this scope",
+            tokens={**tokens, "name": scope.label, "resource-group": scope.resource_group, "id": scope.id},
+        )

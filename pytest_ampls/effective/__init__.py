@@ -1,0 +1,1 @@
+"""What the configuration amounts to: pure computations over the model."""

@@ -1,0 +1,148 @@
+"""Faults: named, minimal things that go wrong in an estate, on the wire, or in DNS.
+
+A fault is declared once, by the decorator on the function that causes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pytest_ampls.lab.messages import Request, Response
+from pytest_ampls.lab.store import Estate
+
+__all__ = ["Datagram", "Fault", "Meddling", "dns_fault", "estate_fault", "inflict", "registered", "wire_fault"]
+
+Answer = Callable[[Request], Response]
+Wrapper = Callable[[Request, Answer], Response]
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """One DNS query as it arrived: the view it came to, the transport, the wire form."""
+
+    view: str
+    tcp: bool
+    query: bytes
+
+
+Tamper = Callable[[Datagram, bytes], "bytes | None"]
+"""Gets a query and the good reply; returns what is sent instead, None for silence."""
+
+
+@dataclass
+class Meddling:
+    """How a lab misbehaves: filled by wire and DNS faults before it starts.
+
+    ``wrappers`` stand around the answering of every HTTPS request, the last one outermost.
+    ``hidden_types`` are the lower-cased types that the index leaves out, because the principal
+    may not read them. ``public_networks`` are the lower-cased ids of VNets whose resolver knows
+    no private zone. ``stale_names`` maps public names to the address that resolvers still hold.
+    """
+
+    wrappers: list[Wrapper] = field(default_factory=list)
+    hidden_types: set[str] = field(default_factory=set)
+    public_networks: set[str] = field(default_factory=set)
+    stale_names: dict[str, str] = field(default_factory=dict)
+    tampers: list[Tamper] = field(default_factory=list)
+    nameservers_down: bool = False
+
+
+Cause = Callable[[Estate, Meddling, "str | None"], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault.
+
+    ``kind`` is ``estate`` (documents changed), ``wire`` or ``dns`` (the lab misbehaves).
+    ``breaks`` are the ids of the rules that must turn red, ``estates`` the estates it applies
+    to, ``argument`` what its optional argument means, None when it takes none.
+    """
+
+    name: str
+    kind: str
+    title: str
+    breaks: tuple[str, ...] = ()
+    estates: tuple[str, ...] = ("hub-and-spoke",)
+    argument: str | None = None
+    cause: Cause = field(repr=False, compare=False)
+
+
+_FAULTS: dict[str, Fault] = {}
+
+
+def registered() -> Mapping[str, Fault]:
+    """Return every fault by name, in the order of declaration."""
+    return MappingProxyType(_FAULTS)
+
+
+def _register(fault: Fault) -> None:
+    if fault.name in _FAULTS:
+        raise ValueError(f"two faults are called {fault.name!r}")
+    _FAULTS[fault.name] = fault
+
+
+def estate_fault(
+    name: str, title: str, *, breaks: str, estates: str = "hub-and-spoke"
+) -> Callable[[Callable[[Estate], None]], Callable[[Estate], None]]:
+    """Declare a change of an estate's documents.
+
+    ``breaks`` and ``estates`` are separated by blanks; rule ids are written without prefix.
+    """
+
+    def declare(change: Callable[[Estate], None]) -> Callable[[Estate], None]:
+        _register(
+            Fault(
+                name=name,
+                kind="estate",
+                title=title,
+                breaks=tuple(f"AMPLS{number}" for number in breaks.split()),
+                estates=tuple(estates.split()),
+                cause=lambda estate, _meddling, _argument: change(estate),
+            )
+        )
+        return change
+
+    return declare
+
+
+def _meddling_fault(
+    kind: str, name: str, title: str, breaks: str, estates: str, argument: str | None
+) -> Callable[[Cause], Cause]:
+    def declare(cause: Cause) -> Cause:
+        _register(
+            Fault(
+                name=name,
+                kind=kind,
+                title=title,
+                breaks=tuple(f"AMPLS{number}" for number in breaks.split()),
+                estates=tuple(estates.split()),
+                argument=argument,
+                cause=cause,
+            )
+        )
+        return cause
+
+    return declare
+
+
+_ALL = "hub-and-spoke two-scopes empty fleet"
+
+
+def wire_fault(name: str, title: str, *, argument: str | None = None) -> Callable[[Cause], Cause]:
+    """Declare a misbehaviour of the HTTPS side; it breaks no rule, it denies evidence."""
+    return _meddling_fault("wire", name, title, "", _ALL, argument)
+
+
+def dns_fault(
+    name: str, title: str, *, breaks: str = "", estates: str = _ALL, argument: str | None = None
+) -> Callable[[Cause], Cause]:
+    """Declare a misbehaviour of the resolvers."""
+    return _meddling_fault("dns", name, title, breaks, estates, argument)
+
+
+def inflict(name: str, argument: str | None, estate: Estate, meddling: Meddling) -> None:
+    """Cause one fault."""
+    _FAULTS[name].cause(estate, meddling, argument)

@@ -1,0 +1,309 @@
+"""The lab: an estate, served over HTTPS and DNS on loopback ports."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from pytest_ampls.lab import management
+from pytest_ampls.lab.arm import Arm, request_headers
+from pytest_ampls.lab.certificate import Certificates
+from pytest_ampls.lab.estate import BLUEPRINTS, Blueprint
+from pytest_ampls.lab.fault import Meddling, faults, inflict
+from pytest_ampls.lab.fault.registry import Answer, Wrapper
+from pytest_ampls.lab.listener import Listener
+from pytest_ampls.lab.messages import Asked, Request, Response, error, json_response
+from pytest_ampls.lab.nameserver import Lookup, Nameservers
+from pytest_ampls.lab.resolution import Resolution
+from pytest_ampls.lab.settle import settle
+from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion
+from pytest_ampls.lab.store import TENANT_ID, Document, Estate
+from pytest_ampls.lab.throttle import Buckets
+from pytest_ampls.lab.tokens import Authority, TokenRefused
+
+__all__ = ["Lab", "View"]
+
+PAGE_SIZE: Final = 50
+
+
+@dataclass(frozen=True)
+class View:
+    """A DNS server that answers what a machine in one VNet would be answered."""
+
+    name: str
+    virtual_network_id: str
+    address: str
+    port: int
+
+
+def _check(spec: Spec) -> Blueprint:
+    """Return the estate's blueprint, or raise LabError for what is not on offer."""
+    blueprint = BLUEPRINTS.get(spec.estate)
+    if blueprint is None:
+        offered = ", ".join(BLUEPRINTS)
+        hint = suggestion(spec.estate, BLUEPRINTS)
+        raise LabError(f"lab {spec.text!r}: there is no estate {spec.estate!r}; on offer: {offered}{hint}")
+    parameters = (*blueprint.parameters, *COMMON_PARAMETERS)
+    for key in spec.parameters:
+        if key not in parameters:
+            offered, hint = ", ".join(parameters), suggestion(key, parameters)
+            raise LabError(f"lab {spec.text!r}: {spec.estate} has no parameter {key!r}; on offer: {offered}{hint}")
+    for name, argument in spec.faults:
+        fault = faults().get(name)
+        if fault is None:
+            fitting = [other.name for other in faults().values() if spec.estate in other.estates]
+            offered, hint = ", ".join(fitting), suggestion(name, faults())
+            raise LabError(f"lab {spec.text!r}: there is no fault {name!r}{hint}; on offer: {offered}")
+        if spec.estate not in fault.estates:
+            where = ", ".join(fault.estates)
+            raise LabError(f"lab {spec.text!r}: the fault {name!r} does not apply to {spec.estate}, only to {where}")
+        if argument is not None and fault.argument is None:
+            raise LabError(f"lab {spec.text!r}: the fault {name!r} takes no argument, but was given {argument!r}")
+    return blueprint
+
+
+def _number(spec: Spec, key: str, default: float, *, least: float) -> float:
+    text = spec.parameters.get(key)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise LabError(f"lab {spec.text!r}: {key}={text} is not a number of at least {least:g}")
+    return value
+
+
+class Lab:
+    """An embedded estate. Use it as a context manager, or call :meth:`start` and :meth:`stop`.
+
+    ``arm_endpoint`` and ``authority`` are the origin of the HTTPS server, ``ca_bundle`` the PEM
+    file that clients trust, ``tenant_id``, ``client_id`` and ``client_secret`` a service
+    principal with the Reader role; the secret is random, worth nothing elsewhere, and gone with
+    the lab. ``views`` are the DNS servers, one for each VNet. ``rate_limit`` is the burst and
+    the refill per second of reads per subscription, or None when reads are not limited.
+    """
+
+    def __init__(self, spec: Spec, *, latency: float = 0.0, arm_port: int = 0) -> None:
+        blueprint = _check(spec)
+        self.spec = spec.text
+        self.estate_name = spec.estate
+        self.fault_names = tuple(name for name, _ in spec.faults)
+        self.latency = latency + _number(spec, "latency_ms", 0, least=0) / 1000
+        page_size = int(_number(spec, "page_size", PAGE_SIZE, least=1))
+        throttle = spec.parameters.get("throttle", "off")
+        if throttle not in ("on", "off"):
+            raise LabError(f"lab {spec.text!r}: throttle={throttle} is neither on nor off")
+        self._meddling = Meddling()
+        self._estate = blueprint.build(spec.parameters)
+        for name, argument in spec.faults:
+            inflict(name, argument, self._estate, self._meddling)
+        self._index = settle(self._estate)
+        self._authority = Authority()
+        self._arm = Arm(self._index, page_size=page_size, object_id=self._authority.object_id)
+        self._buckets = Buckets(limited=throttle == "on")
+        self._arm_port = arm_port
+        self._certificates: Certificates | None = None
+        self._listener: Listener | None = None
+        self._nameservers: Nameservers | None = None
+        self._log: list[Asked] = []
+        self._lock = threading.Lock()
+        self.views: tuple[View, ...] = ()
+
+    @classmethod
+    def from_spec(cls, spec: str, *, latency: float = 0.0, arm_port: int = 0) -> Self:
+        """Make a lab from ``ESTATE[:key=value[,key=value]][+FAULT[=ARGUMENT]]…``; not started yet.
+
+        Args:
+            spec: for example ``hub-and-spoke:latency_ms=60+missing-config-endpoint``.
+            latency: seconds added to every answer of ARM.
+            arm_port: the HTTPS port; 0 takes a free one.
+
+        Raises:
+            LabError: something in ``spec`` is not on offer; the message says what is.
+        """
+        return cls(parse_spec(spec), latency=latency, arm_port=arm_port)
+
+    def __repr__(self) -> str:
+        state = self.arm_endpoint if self._listener is not None else "not started"
+        return f"<Lab {self.spec!r}, {state}>"
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Open the ports and answer; returns the lab itself.
+
+        Raises:
+            OSError: a port cannot be opened.
+        """
+        self._certificates = Certificates()
+        try:
+            self._listener = Listener(self._certificates.context, self._answer, port=self._arm_port)
+        except OSError:
+            self._certificates.close()
+            raise
+        self._arm.pages.origin = self.arm_endpoint
+        self._nameservers = self._open_nameservers()
+        self._listener.start()
+        self._nameservers.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the ports, end the threads, remove the files. May be called twice."""
+        if self._nameservers is not None:
+            self._nameservers.stop()
+        if self._listener is not None:
+            self._listener.stop()
+        if self._certificates is not None:
+            self._certificates.close()
+        self._nameservers = self._listener = self._certificates = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _open_nameservers(self) -> Nameservers:
+        resolution = Resolution(self._index, self._meddling)
+        lookups: dict[str, Lookup] = {}
+        for network in resolution.networks:
+            lookups[network["name"]] = _view_of(resolution, network["id"])
+        servers = Nameservers(lookups, self._meddling.tampers, silent=self._meddling.nameservers_down)
+        self.views = tuple(
+            View(network["name"], network["id"], "127.0.0.1", servers.ports[network["name"]])
+            for network in resolution.networks
+        )
+        return servers
+
+    # -- what clients need to know -----------------------------------------------------------
+
+    @property
+    def arm_endpoint(self) -> str:
+        """The origin of the HTTPS server, ``https://127.0.0.1:PORT``."""
+        if self._listener is None:
+            raise LabError(f"the lab {self.spec!r} is not started")
+        return f"https://127.0.0.1:{self._listener.port}"
+
+    @property
+    def authority(self) -> str:
+        """The authority that issues tokens: the same origin."""
+        return self.arm_endpoint
+
+    @property
+    def ca_bundle(self) -> Path:
+        """The PEM file with the certificate authority that clients must trust."""
+        if self._certificates is None:
+            raise LabError(f"the lab {self.spec!r} is not started")
+        return self._certificates.bundle
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant's GUID."""
+        return TENANT_ID
+
+    @property
+    def client_id(self) -> str:
+        """The service principal's application id."""
+        return self._authority.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The service principal's secret: random for every lab, worth nothing anywhere else."""
+        return self._authority.client_secret
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The GUIDs of the subscriptions."""
+        return tuple(self._estate.subscriptions)
+
+    @property
+    def rate_limit(self) -> tuple[int, float] | None:
+        """Burst and refill per second of reads per subscription; None when there is no limit."""
+        return self._buckets.rate
+
+    def documents(self) -> list[Document]:
+        """Return copies of all ARM documents that are served, in their newest form."""
+        return copy.deepcopy(list(self._estate))
+
+    @property
+    def estate(self) -> Estate:
+        """The estate itself, with its faults: read it, do not change it while it is served."""
+        return self._estate
+
+    @property
+    def log(self) -> tuple[Asked, ...]:
+        """What was asked so far over HTTPS, in order."""
+        with self._lock:
+            return tuple(self._log)
+
+    @property
+    def requests(self) -> tuple[Asked, ...]:
+        """The part of :attr:`log` that went to ARM: without sign-in and cloud metadata."""
+        return tuple(
+            asked
+            for asked in self.log
+            if not self._authority.handles(asked.path) and not asked.path.startswith("/metadata/")
+        )
+
+    # -- answering ---------------------------------------------------------------------------
+
+    def _answer(self, request: Request) -> Response:
+        answer: Answer = self._dispatch
+        for wrapper in self._meddling.wrappers:
+            answer = _wrapped(wrapper, answer)
+        response = answer(request)
+        version = request.query().get("api-version", "")
+        with self._lock:
+            self._log.append(Asked(request.method, request.path, version, response.status))
+        return response
+
+    def _dispatch(self, request: Request) -> Response:
+        path = request.path
+        if self._authority.handles(path):
+            return self._authority.answer(request, self.arm_endpoint)
+        if path.lower().rstrip("/") == "/metadata/endpoints":
+            version = request.query().get("api-version", "2015-01-01")
+            return json_response(200, management.metadata(self.arm_endpoint, version))
+        if self.latency:
+            time.sleep(self.latency)
+        try:
+            self._authority.check(request, self.arm_endpoint)
+        except TokenRefused as refused:
+            return refused.response
+        response = self._limited(request)
+        response.headers.update(request_headers())
+        return response
+
+    def _limited(self, request: Request) -> Response:
+        """Answer a request to ARM, unless its subscription's bucket is empty."""
+        segments = request.path.lower().strip("/").split("/")
+        subscription = segments[1] if len(segments) > 1 and segments[0] == "subscriptions" else "tenant"
+        remaining, wait = self._buckets.take(subscription)
+        if wait:
+            text = (
+                f"Number of read requests for subscription '{subscription}' actor '{self.client_id}' exceeded."
+                f" Please try again after '{wait}' seconds after additional tokens are available."
+            )
+            response = error(429, "SubscriptionRequestsThrottled", text)
+            response.headers["Retry-After"] = str(wait)
+            return response
+        response = self._arm.answer(request)
+        response.headers["x-ms-ratelimit-remaining-subscription-reads"] = str(remaining)
+        return response
+
+
+def _view_of(resolution: Resolution, network_id: str) -> Lookup:
+    return lambda name: resolution.look_up(network_id, name)
+
+
+def _wrapped(wrapper: Wrapper, answer: Answer) -> Answer:
+    return lambda request: wrapper(request, answer)

@@ -1,0 +1,154 @@
+"""What ARM itself answers: clouds' metadata, tenants, subscriptions, groups, providers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pytest_ampls.lab.ids import resource_group_of, subscription_of, type_of
+from pytest_ampls.lab.resource_types import RESOURCE_TYPES
+from pytest_ampls.lab.store import TENANT_ID, Document, Index
+
+__all__ = [
+    "MANAGEMENT_VERSIONS",
+    "generic_rows",
+    "is_tracked",
+    "metadata",
+    "provider",
+    "providers",
+    "subscription_document",
+    "tenant_document",
+]
+
+MANAGEMENT_VERSIONS: Final = tuple(
+    "2014-04-01 2014-04-01-preview 2015-01-01 2015-11-01 2016-06-01 2016-09-01 2017-05-10 2018-02-01"
+    " 2018-05-01 2018-06-01 2019-03-01 2019-05-01 2019-06-01 2019-07-01 2019-08-01 2019-10-01 2019-11-01"
+    " 2020-01-01 2020-05-01 2020-06-01 2020-08-01 2020-10-01 2021-01-01 2021-04-01 2022-01-01 2022-09-01"
+    " 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01".split()
+)
+"""The api-versions of tenants, subscriptions, groups and providers."""
+
+AUDIENCES: Final = ("https://management.core.windows.net/", "https://management.azure.com/")
+
+
+def metadata(origin: str, version: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return the cloud's endpoints: one object for old versions, an array of clouds for new ones."""
+    if version < "2018-05-01":
+        return {
+            "galleryEndpoint": f"{origin}/gallery/",
+            "graphEndpoint": f"{origin}/graph/",
+            "portalEndpoint": f"{origin}/portal/",
+            "authentication": {"loginEndpoint": f"{origin}/", "audiences": list(AUDIENCES)},
+        }
+    cloud = {
+        "portal": f"{origin}/portal/",
+        "authentication": {
+            "loginEndpoint": f"{origin}/",
+            "audiences": list(AUDIENCES),
+            "tenant": "common",
+            "identityProvider": "AAD",
+        },
+        "graphAudience": f"{origin}/graph/",
+        "graph": f"{origin}/graph/",
+        "name": "AmplsLab",
+        "suffixes": {
+            "storage": "core.windows.net",
+            "keyVaultDns": "vault.azure.net",
+            "sqlServerHostname": "database.windows.net",
+            "acrLoginServer": "azurecr.io",
+        },
+        "batch": f"{origin}/batch/",
+        "resourceManager": f"{origin}/",
+        "vmImageAliasDoc": f"{origin}/aliases.json",
+        "sqlManagement": f"{origin}/sql/",
+        "gallery": f"{origin}/gallery/",
+        "microsoftGraphResourceId": f"{origin}/graph/",
+        "logAnalyticsResourceId": f"{origin}",
+        "appInsightsResourceId": f"{origin}",
+    }
+    return [cloud]
+
+
+def tenant_document() -> Document:
+    """Return the lab's only tenant."""
+    return {
+        "id": f"/tenants/{TENANT_ID}",
+        "tenantId": TENANT_ID,
+        "countryCode": "NL",
+        "displayName": "ampls lab",
+        "domains": ["amplslab.onmicrosoft.com"],
+        "tenantCategory": "Home",
+        "defaultDomain": "amplslab.onmicrosoft.com",
+        "tenantType": "AAD",
+    }
+
+
+def subscription_document(subscription: str, name: str) -> Document:
+    """Return a subscription as ARM sends it."""
+    return {
+        "id": f"/subscriptions/{subscription}",
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "subscriptionId": subscription,
+        "tenantId": TENANT_ID,
+        "displayName": name,
+        "state": "Enabled",
+        "subscriptionPolicies": {
+            "locationPlacementId": "Internal_2014-09-01",
+            "quotaId": "Internal_2014-09-01",
+            "spendingLimit": "Off",
+        },
+    }
+
+
+def provider(namespace: str, subscription: str) -> Document | None:
+    """Return a resource provider's description, or None for an unknown namespace."""
+    entries = [entry for key, entry in RESOURCE_TYPES.items() if key.startswith(namespace.lower() + "/")]
+    if not entries:
+        return None
+    spelling = entries[0].name.partition("/")[0]
+    return {
+        "id": f"/subscriptions/{subscription}/providers/{spelling}",
+        "namespace": spelling,
+        "resourceTypes": [
+            {
+                "resourceType": entry.name.partition("/")[2],
+                "locations": ["West Europe", "North Europe"],
+                "apiVersions": sorted(entry.versions, reverse=True),
+                "defaultApiVersion": max(version for version in entry.versions if "preview" not in version),
+                "capabilities": "None",
+            }
+            for entry in entries
+        ],
+        "registrationState": "Registered",
+        "registrationPolicy": "RegistrationRequired",
+    }
+
+
+def providers(subscription: str) -> list[Document]:
+    """Return every resource provider of a subscription."""
+    namespaces = dict.fromkeys(key.partition("/")[0] for key in RESOURCE_TYPES)
+    found = (provider(namespace, subscription) for namespace in namespaces)
+    return [document for document in found if document is not None]
+
+
+_UNTRACKED = frozenset({"microsoft.compute/virtualmachinescalesets/virtualmachines"})
+
+
+def is_tracked(document: Document) -> bool:
+    """Say whether a document is a tracked resource: has a region, shows in generic listings."""
+    return "location" in document and type_of(document["id"]) not in _UNTRACKED
+
+
+def generic_rows(index: Index, subscription: str, group: str, resource_type: str) -> list[Document]:
+    """Return the rows of ``/resources``: no properties, whatever the type."""
+    kept = ("id", "name", "type", "kind", "location", "identity", "sku", "tags")
+    rows = []
+    for key, document in index.by_id.items():
+        if subscription_of(key) != subscription or not is_tracked(document):
+            continue
+        if group and resource_group_of(key) != group:
+            continue
+        if resource_type and type_of(key) != resource_type:
+            continue
+        rows.append({name: document[name] for name in kept if document.get(name) is not None})
+    return rows

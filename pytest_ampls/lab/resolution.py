@@ -1,0 +1,211 @@
+"""What a machine in a VNet would be answered: name resolution computed from the documents.
+
+A VNet with DNS servers of its own asks the VNet that holds their address (which forwards to the
+platform's resolver there); any other asks the platform's resolver, which knows the zones linked
+to the VNet and, for everything else, what the public DNS says. Public answers are made up, in
+documentation addresses (RFC 5737), with the CNAME chains that the public DNS really has: shared
+monitor names lead through their privatelink name for everybody, names of a single resource only
+when that resource is in a scope.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_ampls.lab.estate.endpoint import SHARED_NAMES, private_name
+from pytest_ampls.lab.estate.monitor import component_ingestion_host
+from pytest_ampls.lab.fault.registry import Meddling
+from pytest_ampls.lab.store import Document, Index
+
+__all__ = ["Outcome", "Resolution"]
+
+PLATFORM_RESOLVER: Final = "168.63.129.16"
+
+_NETWORK: Final = "microsoft.network/virtualnetworks"
+_ZONE: Final = "microsoft.network/privatednszones"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer: ``status`` is a DNS response code, ``chain`` the CNAMEs as (owner, target).
+
+    ``zone`` is the zone whose SOA proves a negative answer, empty for the public one.
+    """
+
+    status: str
+    chain: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[str, ...] = ()
+    ttl: int = 300
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class _Zone:
+    name: str
+    redirects: bool
+    addresses: dict[str, tuple[tuple[str, ...], int]]
+    aliases: dict[str, str]
+
+
+class Resolution:
+    """Resolves names for every VNet of an estate."""
+
+    def __init__(self, index: Index, meddling: Meddling) -> None:
+        self._index = index
+        self._meddling = meddling
+        self.networks: list[Document] = index.by_type.get(_NETWORK, [])
+        self._public_aliases: dict[str, str] = {}
+        self._public_addresses: dict[str, str] = {}
+        self._declare_public_names()
+        self._linked: dict[str, list[_Zone]] = {}
+        self._find_linked_zones()
+
+    # -- the public DNS ----------------------------------------------------------------------
+
+    def _declare(self, fqdn: str, *, private: bool) -> None:
+        """Declare a public name: through its privatelink name or straight to a traffic manager."""
+        number = len(self._public_addresses)
+        block = "203.0.113" if number < 200 else "198.51.100"
+        address = f"{block}.{number % 200 + 10}"
+        manager = f"lab-{number}-{fqdn.split('.')[0][:20]}.trafficmanager.net"
+        first = private_name(fqdn) if private else manager
+        self._public_aliases[fqdn] = first
+        if private:
+            self._public_aliases[first] = manager
+        self._public_addresses[manager] = address
+
+    def _declare_public_names(self) -> None:
+        for _, fqdn in SHARED_NAMES:
+            self._declare(fqdn, private=True)
+        self._public_aliases["api.loganalytics.io"] = "api.monitor.azure.com"
+        by_type = self._index.by_type
+        for location in dict.fromkeys(doc["location"] for doc in by_type.get("microsoft.insights/components", [])):
+            self._declare(component_ingestion_host(location), private=True)
+        for workspace in by_type.get("microsoft.operationalinsights/workspaces", []):
+            customer = workspace["properties"]["customerId"]
+            for zone in ("oms.opinsights.azure.com", "ods.opinsights.azure.com", "agentsvc.azure-automation.net"):
+                self._declare(f"{customer}.{zone}", private=self._is_scoped(workspace))
+        endpoints = by_type.get("microsoft.insights/datacollectionendpoints", [])
+        for location in dict.fromkeys(endpoint["location"] for endpoint in endpoints):
+            self._declare(f"{location}.handler.control.monitor.azure.com", private=False)
+        for endpoint in endpoints:
+            for key in ("configurationAccess", "logsIngestion", "metricsIngestion"):
+                host = endpoint["properties"][key]["endpoint"].removeprefix("https://")
+                self._declare(host.lower(), private=self._is_scoped(endpoint))
+
+    def _is_scoped(self, resource: Document) -> bool:
+        """Say whether any scope holds a resource, by the scopes' own side of the membership."""
+        wanted = resource["id"].lower()
+        members = self._index.by_type.get("microsoft.insights/privatelinkscopes/scopedresources", [])
+        return any(member["properties"]["linkedResourceId"].lower() == wanted for member in members)
+
+    # -- private zones -----------------------------------------------------------------------
+
+    def _find_linked_zones(self) -> None:
+        for zone in self._index.by_type.get(_ZONE, []):
+            key = zone["id"].lower()
+            addresses: dict[str, tuple[tuple[str, ...], int]] = {}
+            for record in self._index.children(key, f"{_ZONE}/a"):
+                found = tuple(entry["ipv4Address"] for entry in record["properties"].get("aRecords", []))
+                addresses[record["properties"]["fqdn"].rstrip(".").lower()] = (found, record["properties"]["ttl"])
+            aliases = {
+                record["properties"]["fqdn"].rstrip(".").lower(): record["properties"]["cnameRecord"]["cname"].lower()
+                for record in self._index.children(key, f"{_ZONE}/cname")
+            }
+            for link in self._index.children(key, f"{_ZONE}/virtualnetworklinks"):
+                properties = link["properties"]
+                if properties["virtualNetworkLinkState"] != "Completed":
+                    continue
+                redirects = properties.get("resolutionPolicy") == "NxDomainRedirect"
+                linked = _Zone(zone["name"].lower(), redirects, addresses, aliases)
+                self._linked.setdefault(properties["virtualNetwork"]["id"].lower(), []).append(linked)
+
+    def _zone_of(self, network: str, name: str) -> _Zone | None:
+        """Return the linked zone that holds a name: the one with the longest matching suffix."""
+        zones = [
+            zone
+            for zone in self._linked.get(network, ())
+            if name == zone.name or name.endswith("." + zone.name)
+        ]
+        return max(zones, key=lambda zone: len(zone.name), default=None)
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def look_up(self, network_id: str, name: str) -> Outcome:
+        """Return what a machine in a VNet would be answered for the A records of a name."""
+        name = name.lower().rstrip(".")
+        stale = self._meddling.stale_names.get(name)
+        if stale is not None:
+            return Outcome("NOERROR", ((name, private_name(name)),), (stale,), ttl=10)
+        key = network_id.lower()
+        if key in self._meddling.public_networks:
+            return self._platform_answer("", name)
+        servers = self._index.by_id[key]["properties"].get("dhcpOptions", {}).get("dnsServers", [])
+        if not servers or servers[0] == PLATFORM_RESOLVER:
+            return self._platform_answer(key, name)
+        holder = self._holder_of(key, servers[0])
+        if holder is None:
+            return Outcome("SERVFAIL")
+        return self._platform_answer("" if holder in self._meddling.public_networks else holder, name)
+
+    def _holder_of(self, network: str, server: str) -> str | None:
+        """Return the reachable VNet in which a machine has the address of a DNS server."""
+        address = ipaddress.ip_address(server)
+        reachable = {network, *self._peers(network)}
+        for document in self.networks:
+            key = document["id"].lower()
+            prefixes = document["properties"]["addressSpace"]["addressPrefixes"]
+            if key in reachable and any(address in ipaddress.ip_network(prefix) for prefix in prefixes):
+                return key if self._is_taken(server) else None
+        return None
+
+    def _peers(self, network: str) -> set[str]:
+        """Return the VNets connected with one, seen from both sides."""
+
+        def remotes(key: str) -> set[str]:
+            document = self._index.by_id.get(key, {"properties": {}})
+            return {
+                peering["properties"]["remoteVirtualNetwork"]["id"].lower()
+                for peering in document["properties"].get("virtualNetworkPeerings", [])
+                if peering["properties"]["peeringState"] == "Connected"
+            }
+
+        return {other for other in remotes(network) if network in remotes(other)}
+
+    def _is_taken(self, address: str) -> bool:
+        nics = self._index.by_type.get("microsoft.network/networkinterfaces", [])
+        return any(
+            configuration["properties"].get("privateIPAddress") == address
+            for nic in nics
+            for configuration in nic["properties"]["ipConfigurations"]
+        )
+
+    def _platform_answer(self, network: str, name: str) -> Outcome:
+        """Follow a name through the linked zones and the public DNS; ``""`` has no zones."""
+        chain: list[tuple[str, str]] = []
+        redirected = False
+        # Real chains have four links at most; a document that loops must not hang the lab.
+        for _ in range(12):
+            zone = None if redirected else self._zone_of(network, name)
+            if zone is not None:
+                if name in zone.addresses:
+                    addresses, ttl = zone.addresses[name]
+                    return Outcome("NOERROR", tuple(chain), addresses, ttl, zone.name)
+                target = zone.aliases.get(name)
+                if target is None:
+                    if not zone.redirects:
+                        status = "NOERROR" if name == zone.name else "NXDOMAIN"
+                        return Outcome(status, tuple(chain), zone=zone.name)
+                    redirected = True
+                    continue
+            else:
+                if name in self._public_addresses:
+                    return Outcome("NOERROR", tuple(chain), (self._public_addresses[name],))
+                target = self._public_aliases.get(name)
+                if target is None:
+                    return Outcome("NXDOMAIN", tuple(chain))
+            chain.append((name, target))
+            name, redirected = target, False
+        return Outcome("SERVFAIL", tuple(chain))

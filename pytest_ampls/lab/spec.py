@@ -1,0 +1,59 @@
+"""The lab's specification: ``ESTATE[:key=value[,key=value]][+FAULT[=ARGUMENT]]…``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+__all__ = ["COMMON_PARAMETERS", "LabError", "Spec", "parse_spec", "suggestion"]
+
+COMMON_PARAMETERS = ("latency_ms", "page_size", "throttle")
+"""Parameters every estate takes."""
+
+
+class LabError(ValueError):
+    """The specification of a lab is wrong; the message says what is on offer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A specification, taken apart but not yet checked against what is on offer."""
+
+    text: str
+    estate: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    faults: tuple[tuple[str, str | None], ...] = ()
+
+
+def suggestion(seen: str, offered: Iterable[str]) -> str:
+    """Return ``" - did you mean 'x'?"`` for a near miss, or ``""``."""
+    close = difflib.get_close_matches(seen, list(offered), n=1, cutoff=0.5)
+    return f" - did you mean {close[0]!r}?" if close else ""
+
+
+def parse_spec(text: str) -> Spec:
+    """Take a specification apart.
+
+    Raises:
+        LabError: a part is empty, a parameter has no value, or something is given twice.
+    """
+    estate_part, *fault_parts = text.strip().split("+")
+    estate, colon, rest = estate_part.partition(":")
+    parameters: dict[str, str] = {}
+    for pair in rest.split(",") if colon else ():
+        key, equals, value = (piece.strip() for piece in pair.partition("="))
+        if not (key and equals and value):
+            raise LabError(f"lab {text!r}: {pair!r} is not key=value, as in 'fleet:vms=1000,latency_ms=60'")
+        if key in parameters:
+            raise LabError(f"lab {text!r}: the parameter {key!r} is given twice")
+        parameters[key] = value
+    faults: list[tuple[str, str | None]] = []
+    for part in fault_parts:
+        name, equals, argument = (piece.strip() for piece in part.partition("="))
+        if not name:
+            raise LabError(f"lab {text!r}: there is no fault's name behind a '+'")
+        if name in {seen for seen, _ in faults}:
+            raise LabError(f"lab {text!r}: the fault {name!r} is given twice")
+        faults.append((name, argument if equals else None))
+    return Spec(text=text, estate=estate.strip(), parameters=parameters, faults=tuple(faults))

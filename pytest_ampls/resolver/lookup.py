@@ -1,0 +1,333 @@
+"""Asking: one question, the chain behind it, and what a server may do instead of answering."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+import dns.exception
+import dns.flags
+import dns.inet
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from pytest_ampls.errors import ConfigurationError, DocumentError, EvidenceError, UnreachableError
+from pytest_ampls.model.evidence import Answer, Gap, GapKind, VantagePoint
+from pytest_ampls.resolver.vantage import Server, normal_name, parse_server
+
+__all__ = ["Resolver", "resolve_all"]
+
+_MAX_CNAMES: Final = 12  # recursive servers themselves give up there: BIND at 11, dnspython at 16
+_UDP_PAYLOAD: Final = 1232  # fits every path unfragmented (DNS Flag Day 2020)
+_SILENT_LIMIT: Final = 3  # names lost on a server that never spoke, before it is left alone
+_EDNS_REFUSALS: Final = {dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS}
+
+_ADVICE: Final = {
+    dns.rcode.SERVFAIL: "The server could not find the answer itself: look at its forwarders and its log.",
+    dns.rcode.REFUSED: "The server does not serve this client: look at its list of allowed clients, "
+    "and whether it resolves recursively.",
+}
+_UNHEARD: Final = (
+    "Check that the address is right and that this machine reaches it on UDP and TCP port {port}."
+)
+
+
+@dataclass
+class _Trail:
+    """The way from the asked name through its CNAMEs, as far as it is known."""
+
+    names: list[dns.name.Name]
+    ttl: int | None = None
+
+    def seen(self, records: dns.rrset.RRset) -> None:
+        """Keep the smallest TTL of the way: what the answer as a whole may be cached for."""
+        self.ttl = records.ttl if self.ttl is None else min(self.ttl, records.ttl)
+
+    def step(self, target: dns.name.Name) -> None:
+        if target in self.names:
+            raise DocumentError(
+                f"a CNAME loop: {' -> '.join(_text(name) for name in [*self.names, target])}. "
+                "Mend the records of that loop."
+            )
+        if len(self.names) > _MAX_CNAMES:
+            raise DocumentError(
+                f"a chain of more than {_MAX_CNAMES} CNAMEs, the last to {_text(target)}. "
+                "No client follows that far: shorten the chain."
+            )
+        self.names.append(target)
+
+
+@dataclass
+class _Hearing:
+    """Which servers ever spoke, and how many names were lost on those that did not."""
+
+    heard: set[Server] = field(default_factory=set)
+    lost: dict[Server, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def spoke(self, server: Server) -> None:
+        with self.lock:
+            self.heard.add(server)
+
+    def kept_silent(self, server: Server) -> None:
+        with self.lock:
+            self.lost[server] = self.lost.get(server, 0) + 1
+
+    def given_up(self, server: Server) -> int:
+        """Return the number of lost names if the server is not worth asking again, else 0."""
+        with self.lock:
+            lost = 0 if server in self.heard else self.lost.get(server, 0)
+        return lost if lost >= _SILENT_LIMIT else 0
+
+
+class Resolver:
+    """Asks the servers of one vantage point; safe to use from several threads.
+
+    Args:
+        vantage_point: where to ask. Its servers are tried in order; the next one is asked only
+            when the one before gave no usable answer, never because of what it answered.
+        timeout: seconds that one try may take.
+        tries: tries at each server, when nothing comes back.
+
+    One name takes at most ``timeout * tries`` seconds at each server, CNAMEs included. A server
+    that said nothing for three names and never spoke is not asked again by this object.
+
+    Raises:
+        ConfigurationError: the vantage point has no server, or one that is not ``address:port``.
+    """
+
+    def __init__(self, vantage_point: VantagePoint, *, timeout: float = 5.0, tries: int = 2) -> None:
+        if not vantage_point.servers:
+            raise ConfigurationError(
+                f"Vantage point {vantage_point.name!r} has no DNS server. Give it one, "
+                f"as in {vantage_point.name}=192.0.2.53"
+            )
+        self.vantage_point = vantage_point
+        self._servers = tuple(parse_server(text) for text in vantage_point.servers)
+        self._timeout = timeout
+        self._tries = tries
+        self._hearing = _Hearing()
+
+    def __repr__(self) -> str:
+        return f"<Resolver {self.vantage_point.name} {' '.join(map(str, self._servers))}>"
+
+    def resolve(self, name: str) -> Answer:
+        """Return what the vantage point answers for the IPv4 addresses (type A) of a name.
+
+        Never raises for what a server does: an answer that cannot be used has its ``gap`` set,
+        with a message that names vantage point, server and name, what came back, and what to
+        do. ``Answer.name`` is :func:`normal_name` of the asked one.
+        """
+        asked = normal_name(name)
+        label = self.vantage_point.name
+        try:
+            qname = dns.name.from_text(asked)
+        except dns.exception.DNSException as problem:
+            return self._not_a_name(name, asked, _reason(problem))
+        if qname == dns.name.root:
+            return self._not_a_name(name, asked, "it is empty")
+        failures: list[EvidenceError] = []
+        for server in self._servers:
+            try:
+                return self._resolve_at(server, asked, qname)
+            except EvidenceError as failure:
+                failures.append(failure)
+        return Answer(vantage_point=label, name=asked, gap=_gap(label, asked, self._servers, failures))
+
+    def _not_a_name(self, name: str, asked: str, reason: str) -> Answer:
+        label = self.vantage_point.name
+        message = f"{name!r} is not a DNS name ({reason}); vantage point {label!r} was not asked for it."
+        return Answer(vantage_point=label, name=asked, gap=Gap(kind=GapKind.MALFORMED, message=message))
+
+    def _resolve_at(self, server: Server, asked: str, qname: dns.name.Name) -> Answer:
+        if lost := self._hearing.given_up(server):
+            raise UnreachableError(
+                f"not asked, because it gave no answer at all for {lost} other names. "
+                + _UNHEARD.format(port=server.port)
+            )
+        deadline = time.monotonic() + self._timeout * self._tries
+        trail = _Trail(names=[qname])
+        while True:
+            reply = self._ask(server, trail.names[-1], deadline)
+            asked_for = trail.names[-1]
+            addresses = _follow(reply, trail)
+            # An answer that ends at a CNAME: the server left the rest to us (RFC 1034 §4.3.2).
+            complete = addresses or trail.names[-1] == asked_for
+            if complete or reply.rcode() == dns.rcode.NXDOMAIN:
+                return Answer(
+                    vantage_point=self.vantage_point.name,
+                    name=asked,
+                    status=dns.rcode.to_text(reply.rcode()),
+                    chain=tuple(_text(name) for name in trail.names),
+                    addresses=addresses,
+                    ttl=trail.ttl,
+                    server=str(server),
+                )
+
+    def _ask(self, server: Server, name: dns.name.Name, deadline: float) -> dns.message.Message:
+        """Return a reply that is an answer (NOERROR or NXDOMAIN, not a referral), or raise."""
+        query = dns.message.make_query(name, dns.rdatatype.A, use_edns=0, payload=_UDP_PAYLOAD)
+        reply = self._exchange(server, query, deadline)
+        if reply.rcode() in _EDNS_REFUSALS:  # an old server that does not know EDNS: RFC 6891 §7
+            reply = self._exchange(server, dns.message.make_query(name, dns.rdatatype.A), deadline)
+        rcode = reply.rcode()
+        if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+            advice = _ADVICE.get(rcode, "Ask the server's operator what it stands for.")
+            raise UnreachableError(f"{dns.rcode.to_text(rcode)} came back. {advice}")
+        if _is_referral(reply):
+            raise UnreachableError(
+                "a referral to other servers came back, not an answer: it does not resolve recursively. "
+                "Name the server that clients of this network use."
+            )
+        return reply
+
+    def _exchange(self, server: Server, query: dns.message.Message, deadline: float) -> dns.message.Message:
+        for _ in range(self._tries):
+            left = min(self._timeout, deadline - time.monotonic())
+            if left <= 0:
+                break
+            try:
+                reply = _once(server, query, left)
+            except dns.exception.Timeout:
+                continue
+            except OSError as problem:
+                self._hearing.kept_silent(server)
+                reason = problem.strerror or str(problem) or type(problem).__name__
+                raise UnreachableError(f"{reason}. {_UNHEARD.format(port=server.port)}") from problem
+            except (dns.exception.DNSException, EOFError, ValueError) as problem:
+                self._hearing.spoke(server)
+                raise DocumentError(
+                    f"something that is not a usable DNS answer came back ({_reason(problem)}). "
+                    "Check that a DNS server listens there, with no other service or filter between."
+                ) from problem
+            self._hearing.spoke(server)
+            return reply
+        self._hearing.kept_silent(server)
+        raise UnreachableError(
+            f"no answer within {self._timeout * self._tries:g} s ({self._tries} tries). "
+            + _UNHEARD.format(port=server.port)
+        )
+
+
+def resolve_all(
+    vantage_points: Sequence[VantagePoint],
+    names: Iterable[str],
+    *,
+    concurrency: int = 32,
+    timeout: float = 5.0,
+    tries: int = 2,
+) -> tuple[Answer, ...]:
+    """Return the answers of every vantage point for every name, each asked once.
+
+    Names that differ only in case or in the final dot are one name. Order: vantage points as
+    given, and within each the names in order of first appearance, whichever answered first.
+    ``concurrency`` bounds the questions under way; ``timeout`` and ``tries`` are
+    :class:`Resolver`'s.
+
+    Raises:
+        ConfigurationError: two vantage points have one name and different servers, or one has
+            no usable server.
+    """
+    resolvers: dict[str, Resolver] = {}
+    for point in vantage_points:
+        known = resolvers.setdefault(point.name, Resolver(point, timeout=timeout, tries=tries))
+        if known.vantage_point.servers != point.servers:
+            raise ConfigurationError(
+                f"Vantage point {point.name!r} is given twice, with {', '.join(known.vantage_point.servers)} "
+                f"and with {', '.join(point.servers)}. Give each its own name."
+            )
+    asked = list(dict.fromkeys(map(normal_name, names)))
+    work = [(resolver, name) for resolver in resolvers.values() for name in asked]
+    if not work:
+        return ()
+    with ThreadPoolExecutor(max_workers=min(concurrency, len(work)), thread_name_prefix="dns") as pool:
+        return tuple(pool.map(lambda item: item[0].resolve(item[1]), work))
+
+
+def _once(server: Server, query: dns.message.Message, timeout: float) -> dns.message.Message:
+    """Ask once over UDP, and over TCP when the answer was cut to fit (RFC 7766 §5)."""
+    expiration = time.time() + timeout
+    try:
+        # Connected, so that a closed port is reported at once instead of after the timeout.
+        with socket.socket(dns.inet.af_for_address(server.address), socket.SOCK_DGRAM) as udp:
+            udp.connect(dns.inet.low_level_address_tuple(server))
+            udp.setblocking(False)
+            dns.query.send_udp(udp, query, None, expiration)
+            reply: dns.message.Message = dns.query.receive_udp(
+                udp, None, expiration, raise_on_truncation=True
+            )[0]
+    except dns.message.Truncated:
+        reply = _once_over_tcp(server, query, expiration - time.time())
+    if not query.is_response(reply):
+        raise ValueError("it answers another question")
+    return reply
+
+
+def _once_over_tcp(server: Server, query: dns.message.Message, timeout: float) -> dns.message.Message:
+    try:
+        reply = dns.query.tcp(query, server.address, timeout=max(timeout, 0.001), port=server.port)
+    except OSError as problem:
+        raise OSError(
+            problem.errno, f"the answer over UDP was cut short, and over TCP: {problem.strerror or problem}"
+        ) from problem
+    if reply.flags & dns.flags.TC:
+        raise ValueError("it is cut short over TCP too")
+    return reply
+
+
+def _follow(reply: dns.message.Message, trail: _Trail) -> tuple[str, ...]:
+    """Follow the reply's CNAMEs from the trail's end; return the addresses found there."""
+    start = len(trail.names)
+    while True:
+        owner = trail.names[-1]
+        found = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, dns.rdatatype.A)
+        if found:
+            trail.seen(found)
+            return tuple(record.address for record in found)
+        alias = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, dns.rdatatype.CNAME)
+        if not alias:
+            break
+        trail.seen(alias)
+        trail.step(alias[0].target)
+    if reply.answer and len(trail.names) == start:
+        others = ", ".join(dict.fromkeys(_text(records.name) for records in reply.answer))
+        raise DocumentError(
+            f"records of another name came back ({others}). Check what answers at that address."
+        )
+    return ()
+
+
+def _is_referral(reply: dns.message.Message) -> bool:
+    """NOERROR that holds nothing but the names of other servers (RFC 2308 §2.2)."""
+    if reply.answer or reply.rcode() != dns.rcode.NOERROR or reply.flags & dns.flags.AA:
+        return False
+    kinds = {records.rdtype for records in reply.authority}
+    return dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
+
+
+def _gap(label: str, name: str, servers: Sequence[Server], failures: Sequence[EvidenceError]) -> Gap:
+    """One gap for all servers of a vantage point, each with what it did."""
+    unheard = any(isinstance(failure, UnreachableError) for failure in failures)
+    told = " ".join(f"{server}: {failure}" for server, failure in zip(servers, failures, strict=True))
+    return Gap(
+        kind=GapKind.UNREACHABLE if unheard else GapKind.MALFORMED,
+        message=f"Vantage point {label!r} gave no usable answer for {name} (type A). {told}",
+    )
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
+
+
+def _reason(problem: BaseException) -> str:
+    return str(problem).rstrip(".") or type(problem).__name__
