@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -185,7 +186,7 @@ class ConformanceError(AssertionError):
         if self.unverified:
             yield f"\n  unverified besides: {self.unverified}"
         yield ""
-        yield f"  why   {self.rule.why}"
+        yield from textwrap.wrap(self.rule.why, 100, initial_indent="  why   ", subsequent_indent="        ")
         yield from _fix_lines(self.rule.fix, self.findings[0].tokens)
         yield f"  link  {self.rule.learn}"
 

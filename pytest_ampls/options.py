@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
-
-import msgspec
 
 from pytest_ampls.errors import ConfigurationError
 
@@ -24,7 +23,8 @@ __all__ = ["OPTIONS", "Option", "Settings", "add_options", "read_settings"]
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Option(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Option:
     """One option. ``name`` is the part after ``--ampls-``; ``many`` may be given several times."""
 
     name: str
@@ -112,7 +112,8 @@ OPTIONS: Final = (
 """Every option that takes a value."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """The values in force. ``origins`` says where each that is not a default came from."""
 
     subscriptions: tuple[str, ...] = ()
@@ -128,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 16
     throttle_budget: float = 120.0
     dns_timeout: float = 5.0
-    origins: Mapping[str, str] = {}
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def configured(self) -> bool:

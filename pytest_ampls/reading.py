@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _lab_snapshot(settings: Settings, wanted: tuple[VantagePoint, ...]) -> Snaps
         ca_bundle = str(lab.ca_bundle)
         credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
         cloud = discover(lab.arm_endpoint, ca_bundle)
-        patched = msgspec.structs.replace(
+        patched = replace(
             settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions)
         )
         return _read(patched, cloud, credential, (*views, *wanted))

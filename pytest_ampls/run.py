@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -48,7 +49,7 @@ class Run:
         self._failure: ConfigurationError | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._judgements: list[Judgement] = []
-        self._outcomes: dict[str, str] = {}
+        self._outcomes: Counter[str] = Counter()
 
     # ------------------------------------------------------------ evidence
 
@@ -175,33 +176,32 @@ class Run:
             _make_readable(report, call, raised.headline)
         elif raised is None and kept and all(entry.verdict is Verdict.NOT_APPLICABLE for entry in kept):
             _make_skipped(report, item, kept)
-        _attach(report, kept)
+        _attach(report, item, kept)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdicts for the summary, from this process or a worker."""
         entries = getattr(report, "ampls", ())
         self._judgements.extend(msgspec.convert(entry, Judgement) for entry in entries)
-        if "[" in report.nodeid and (report.when == "call" or not report.passed):
-            self._outcomes[report.nodeid] = report.outcome
+        if report.when == "call" or not report.passed:
+            self._outcomes[report.outcome] += 1
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Never let a run pass in which nothing was judged."""
-        judged = any(outcome != "skipped" for outcome in self._outcomes.values())
-        if exitstatus == pytest.ExitCode.OK and not judged and not hasattr(self.config, "workerinput"):
+        if exitstatus == pytest.ExitCode.OK and not self._outcomes["passed"] and self._outcomes["skipped"]:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdicts by rule, worst first, and what they rest on."""
         if self._judgements:
             terminalreporter.section("AMPLS conformance")
             for line in terminal.summary_lines(self._judgements, CATALOGUE):
                 terminalreporter.write_line(line)
             terminalreporter.write_line(terminal.evidence_line(self.snapshot))
-        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self._outcomes:
+        skipped = self._outcomes["skipped"]
+        if skipped and self._outcomes.total() == skipped:
             terminalreporter.write_line(
-                f"nothing was judged: all {len(self._outcomes)} tests were skipped, which is not a pass",
-                red=True,
+                f"nothing was judged: all {skipped} tests were skipped, which is not a pass", red=True
             )
 
 
@@ -271,16 +271,19 @@ def _resource_id(item: pytest.Item) -> str:
     return next((resource.id for resource in found if isinstance(resource, Resource)), "")
 
 
-def _attach(report: pytest.TestReport, kept: list[Judgement]) -> None:
+def _attach(report: pytest.TestReport, item: pytest.Item, kept: list[Judgement]) -> None:
     """Put the verdicts on the report, for the summary, and as properties for JUnit files."""
     if not kept:
         return
     report.ampls = msgspec.to_builtins(kept)  # type: ignore[attr-defined]  # reports carry extra attributes
-    for judgement in kept:
-        report.user_properties.extend(
-            [
-                ("ampls.rule", judgement.rule),
-                ("ampls.resource", judgement.resource_id),
-                ("ampls.verdict", str(judgement.verdict)),
-            ]
+    properties = [
+        pair
+        for judgement in kept
+        for pair in (
+            ("ampls.rule", judgement.rule),
+            ("ampls.resource", judgement.resource_id),
+            ("ampls.verdict", str(judgement.verdict)),
         )
+    ]
+    report.user_properties.extend(properties)
+    item.user_properties.extend(properties)  # JUnit files take them from the report of the teardown

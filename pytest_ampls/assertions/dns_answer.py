@@ -144,7 +144,7 @@ def disagreement(
     if fits_zone and fits_answer and recorded == answered:
         return None
     if recorded == answered:
-        odd = "zone and answer agree, and differ from the endpoint"
+        odd = "the endpoint is the odd one out: zone and answer agree"
     elif fits_zone:
         odd = "the answer is the odd one out"
     elif fits_answer:

@@ -262,7 +262,9 @@ def _group_findings(
             yield _on_group(
                 endpoint,
                 f"privateDnsZoneConfigs[{config.name}].properties.recordSets",
-                expected=f"records of {len(inside)} names of the endpoint" if inside else "records",
+                expected=f"a record for {', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
+                if inside
+                else "records",
                 observed=f"no record set was written (state {state})",
                 zone=origin,
             )

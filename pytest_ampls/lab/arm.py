@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pytest_ampls.lab import management
+from pytest_ampls.lab.graph import GRAPH_PATH, Graph
 from pytest_ampls.lab.messages import Request, Response, json_response
 from pytest_ampls.lab.paging import Pages
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES, ResourceType, find_type
 from pytest_ampls.lab.store import Document, Index
-from pytest_ampls.lab.targets import Refused, Target, authorization_failed, parse_target, refuse
+from pytest_ampls.lab.targets import RefusedError, Target, authorization_failed, parse_target, refuse
 from pytest_ampls.lab.wire_forms import association_row, with_extensions, with_version
 
 __all__ = ["Arm", "request_headers"]
@@ -36,10 +37,11 @@ _ACTIONS: Final = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 class Arm:
     """Answers requests to ARM from an indexed estate. Thread-safe: it only reads."""
 
-    def __init__(self, index: Index, *, page_size: int, object_id: str) -> None:
+    def __init__(self, index: Index, *, page_size: int, object_id: str, hidden_types: set[str]) -> None:
         self.index = index
         self.pages = Pages(page_size)
         self.object_id = object_id
+        self._graph = Graph(index, hidden_types)
         self._associated: dict[str, list[Document]] = {}
         for association in index.by_type.get(_ASSOCIATIONS, []):
             for key, value in association.get("properties", {}).items():
@@ -50,11 +52,13 @@ class Arm:
         """Answer one request that carries a good token."""
         try:
             return self._route(request)
-        except Refused as refused:
+        except RefusedError as refused:
             return refused.response
 
     def _route(self, request: Request) -> Response:
         path, query = request.path, request.query()
+        if path.lower().rstrip("/") == GRAPH_PATH and request.method == "POST":
+            return self._graph.answer(request)
         if request.method != "GET":
             return self._write(request)
         version = query.get("api-version", "")
@@ -196,13 +200,17 @@ class Arm:
     def _single(self, target: Target, version: str) -> Document:
         document = self.index.by_id.get(target.id)
         if document is None and target.resource_type in _INLINE:
-            document = next((row for row in self._inline(target) if row["name"].lower() == target.name.lower()), None)
+            document = next(
+                (row for row in self._inline(target) if row["name"].lower() == target.name.lower()), None
+            )
         if document is None:
             if target.nested:
                 self._check_parent(target)
             shown = RESOURCE_TYPES[target.resource_type].name
             group = target.place.split("/")[4] if "/resourcegroups/" in target.place else ""
-            text = f"The Resource '{shown}/{target.name}' under resource group '{group}' was not found. {_FIX}"
+            text = (
+                f"The Resource '{shown}/{target.name}' under resource group '{group}' was not found. {_FIX}"
+            )
             refuse(404, "ResourceNotFound", text)
         if target.resource_type == "microsoft.compute/virtualmachines":
             document = with_extensions(document, self.index)
@@ -263,7 +271,9 @@ class Arm:
         condition = request.query().get("$filter", "")
         if condition and target.resource_type == "microsoft.compute/virtualmachines":
             documents = _instances(documents, condition)
-        return self.pages.page(documents, request, null_link=entry.null_next_link, size=entry.page_size, change=change)
+        return self.pages.page(
+            documents, request, null_link=entry.null_next_link, size=entry.page_size, change=change
+        )
 
     def _write(self, request: Request) -> Response:
         """Refuse whatever would change something: the lab's principal is a Reader."""
@@ -277,7 +287,7 @@ class Arm:
 
 
 def _instances(documents: list[Document], condition: str) -> list[Document]:
-    """Return the instances of one Flexible scale set; Refused for any other filter."""
+    """Return the instances of one Flexible scale set; RefusedError for any other filter."""
     match = re.fullmatch(r"\s*'?virtualMachineScaleSet/id'?\s+eq\s+'([^']+)'\s*", condition, re.IGNORECASE)
     if match is None:
         refuse(400, "BadRequest", f"The $filter '{condition}' is not supported.")

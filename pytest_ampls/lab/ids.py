@@ -20,6 +20,8 @@ def _tail(resource_id: str) -> tuple[str, list[str]]:
 def type_of(resource_id: str) -> str:
     """Return the resource type, lower-cased: ``microsoft.network/privatednszones/a``."""
     _, segments = _tail(resource_id)
+    if len(segments) == 3:
+        return f"{segments[0]}/{segments[1]}"
     return "/".join([segments[0], *segments[1::2]])
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +27,7 @@ from pytest_ampls.lab.settle import settle
 from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion
 from pytest_ampls.lab.store import TENANT_ID, Document, Estate
 from pytest_ampls.lab.throttle import Buckets
-from pytest_ampls.lab.tokens import Authority, TokenRefused
+from pytest_ampls.lab.tokens import Authority, TokenRefusedError
 
 __all__ = ["Lab", "View"]
 
@@ -52,7 +55,9 @@ def _check(spec: Spec) -> Blueprint:
     for key in spec.parameters:
         if key not in parameters:
             offered, hint = ", ".join(parameters), suggestion(key, parameters)
-            raise LabError(f"lab {spec.text!r}: {spec.estate} has no parameter {key!r}; on offer: {offered}{hint}")
+            raise LabError(
+                f"lab {spec.text!r}: {spec.estate} has no parameter {key!r}; on offer: {offered}{hint}"
+            )
     for name, argument in spec.faults:
         fault = faults().get(name)
         if fault is None:
@@ -61,10 +66,26 @@ def _check(spec: Spec) -> Blueprint:
             raise LabError(f"lab {spec.text!r}: there is no fault {name!r}{hint}; on offer: {offered}")
         if spec.estate not in fault.estates:
             where = ", ".join(fault.estates)
-            raise LabError(f"lab {spec.text!r}: the fault {name!r} does not apply to {spec.estate}, only to {where}")
+            raise LabError(
+                f"lab {spec.text!r}: the fault {name!r} does not apply to {spec.estate}, only to {where}"
+            )
         if argument is not None and fault.argument is None:
-            raise LabError(f"lab {spec.text!r}: the fault {name!r} takes no argument, but was given {argument!r}")
+            raise LabError(
+                f"lab {spec.text!r}: the fault {name!r} takes no argument, but was given {argument!r}"
+            )
     return blueprint
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Build without the cyclic garbage collector: it would walk a large fleet over and over."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _number(spec: Spec, key: str, default: float, *, least: float) -> float:
@@ -101,12 +122,18 @@ class Lab:
         if throttle not in ("on", "off"):
             raise LabError(f"lab {spec.text!r}: throttle={throttle} is neither on nor off")
         self._meddling = Meddling()
-        self._estate = blueprint.build(spec.parameters)
-        for name, argument in spec.faults:
-            inflict(name, argument, self._estate, self._meddling)
-        self._index = settle(self._estate)
+        with _no_collection():
+            self._estate = blueprint.build(spec.parameters)
+            for name, argument in spec.faults:
+                inflict(name, argument, self._estate, self._meddling)
+            self._index = settle(self._estate)
         self._authority = Authority()
-        self._arm = Arm(self._index, page_size=page_size, object_id=self._authority.object_id)
+        self._arm = Arm(
+            self._index,
+            page_size=page_size,
+            object_id=self._authority.object_id,
+            hidden_types=self._meddling.hidden_types,
+        )
         self._buckets = Buckets(limited=throttle == "on")
         self._arm_port = arm_port
         self._certificates: Certificates | None = None
@@ -277,7 +304,7 @@ class Lab:
             time.sleep(self.latency)
         try:
             self._authority.check(request, self.arm_endpoint)
-        except TokenRefused as refused:
+        except TokenRefusedError as refused:
             return refused.response
         response = self._limited(request)
         response.headers.update(request_headers())

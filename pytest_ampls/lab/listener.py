@@ -82,7 +82,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if declared != len(response.body):
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _respond
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _respond  # noqa: N815 - http.server spells them so
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -138,7 +138,10 @@ class Listener:
         self._server = _Server(port, context, answer)
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="ampls-lab-arm", daemon=True
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.02},
+            name="ampls-lab-arm",
+            daemon=True,
         )
 
     def start(self) -> None:

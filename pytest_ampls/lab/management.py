@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pytest_ampls.lab.ids import resource_group_of, subscription_of, type_of
-from pytest_ampls.lab.resource_types import RESOURCE_TYPES
+from pytest_ampls.lab.resource_types import RESOURCE_TYPES, versions
 from pytest_ampls.lab.store import TENANT_ID, Document, Index
 
 __all__ = [
@@ -19,11 +19,11 @@ __all__ = [
     "tenant_document",
 ]
 
-MANAGEMENT_VERSIONS: Final = tuple(
+MANAGEMENT_VERSIONS: Final = versions(
     "2014-04-01 2014-04-01-preview 2015-01-01 2015-11-01 2016-06-01 2016-09-01 2017-05-10 2018-02-01"
     " 2018-05-01 2018-06-01 2019-03-01 2019-05-01 2019-06-01 2019-07-01 2019-08-01 2019-10-01 2019-11-01"
     " 2020-01-01 2020-05-01 2020-06-01 2020-08-01 2020-10-01 2021-01-01 2021-04-01 2022-01-01 2022-09-01"
-    " 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01".split()
+    " 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01"
 )
 """The api-versions of tenants, subscriptions, groups and providers."""
 

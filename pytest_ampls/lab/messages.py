@@ -69,4 +69,3 @@ def error(status: int, code: str, message: str, **more: Any) -> Response:
     """Return ARM's gateway error envelope."""
     envelope = {"error": {"code": code, "message": message, **more}}
     return json_response(status, envelope, {"x-ms-failure-cause": "gateway"})
-

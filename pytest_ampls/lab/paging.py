@@ -53,13 +53,15 @@ class Pages:
 
     def _next_link(self, request: Request, start: int) -> str:
         path, _, query = request.target.partition("?")
-        kept = [part for part in query.split("&") if not part.lower().startswith(("$skiptoken=", "%24skiptoken="))]
+        kept = [
+            part for part in query.split("&") if not part.lower().startswith(("$skiptoken=", "%24skiptoken="))
+        ]
         token = base64.urlsafe_b64encode(f"from={start}".encode()).decode()
         return f"{self.origin}{path}?{'&'.join(kept)}&%24skiptoken={quote(token)}"
 
 
 def _skip(token: str, count: int) -> int:
-    """Return the position a skip token stands for; Refused when it is none of ours."""
+    """Return the position a skip token stands for; RefusedError when it is none of ours."""
     if not token:
         return 0
     try:

@@ -14,7 +14,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_ampls.lab.estate.endpoint import SHARED_NAMES, private_name
+from pytest_ampls.lab.estate.members import SHARED_NAMES, private_name
 from pytest_ampls.lab.estate.monitor import component_ingestion_host
 from pytest_ampls.lab.fault.registry import Meddling
 from pytest_ampls.lab.store import Document, Index
@@ -59,6 +59,11 @@ class Resolution:
         self._public_aliases: dict[str, str] = {}
         self._public_addresses: dict[str, str] = {}
         self._declare_public_names()
+        self._taken = {
+            configuration["properties"].get("privateIPAddress")
+            for nic in index.by_type.get("microsoft.network/networkinterfaces", [])
+            for configuration in nic["properties"]["ipConfigurations"]
+        }
         self._linked: dict[str, list[_Zone]] = {}
         self._find_linked_zones()
 
@@ -69,7 +74,7 @@ class Resolution:
         number = len(self._public_addresses)
         block = "203.0.113" if number < 200 else "198.51.100"
         address = f"{block}.{number % 200 + 10}"
-        manager = f"lab-{number}-{fqdn.split('.')[0][:20]}.trafficmanager.net"
+        manager = f"lab-{number}-{fqdn.partition('.')[0][:20]}.trafficmanager.net"
         first = private_name(fqdn) if private else manager
         self._public_aliases[fqdn] = first
         if private:
@@ -81,11 +86,17 @@ class Resolution:
             self._declare(fqdn, private=True)
         self._public_aliases["api.loganalytics.io"] = "api.monitor.azure.com"
         by_type = self._index.by_type
-        for location in dict.fromkeys(doc["location"] for doc in by_type.get("microsoft.insights/components", [])):
+        for location in dict.fromkeys(
+            doc["location"] for doc in by_type.get("microsoft.insights/components", [])
+        ):
             self._declare(component_ingestion_host(location), private=True)
         for workspace in by_type.get("microsoft.operationalinsights/workspaces", []):
             customer = workspace["properties"]["customerId"]
-            for zone in ("oms.opinsights.azure.com", "ods.opinsights.azure.com", "agentsvc.azure-automation.net"):
+            for zone in (
+                "oms.opinsights.azure.com",
+                "ods.opinsights.azure.com",
+                "agentsvc.azure-automation.net",
+            ):
                 self._declare(f"{customer}.{zone}", private=self._is_scoped(workspace))
         endpoints = by_type.get("microsoft.insights/datacollectionendpoints", [])
         for location in dict.fromkeys(endpoint["location"] for endpoint in endpoints):
@@ -109,9 +120,14 @@ class Resolution:
             addresses: dict[str, tuple[tuple[str, ...], int]] = {}
             for record in self._index.children(key, f"{_ZONE}/a"):
                 found = tuple(entry["ipv4Address"] for entry in record["properties"].get("aRecords", []))
-                addresses[record["properties"]["fqdn"].rstrip(".").lower()] = (found, record["properties"]["ttl"])
+                addresses[record["properties"]["fqdn"].rstrip(".").lower()] = (
+                    found,
+                    record["properties"]["ttl"],
+                )
             aliases = {
-                record["properties"]["fqdn"].rstrip(".").lower(): record["properties"]["cnameRecord"]["cname"].lower()
+                record["properties"]["fqdn"].rstrip(".").lower(): record["properties"]["cnameRecord"][
+                    "cname"
+                ].lower()
                 for record in self._index.children(key, f"{_ZONE}/cname")
             }
             for link in self._index.children(key, f"{_ZONE}/virtualnetworklinks"):
@@ -158,7 +174,7 @@ class Resolution:
             key = document["id"].lower()
             prefixes = document["properties"]["addressSpace"]["addressPrefixes"]
             if key in reachable and any(address in ipaddress.ip_network(prefix) for prefix in prefixes):
-                return key if self._is_taken(server) else None
+                return key if server in self._taken else None
         return None
 
     def _peers(self, network: str) -> set[str]:
@@ -173,14 +189,6 @@ class Resolution:
             }
 
         return {other for other in remotes(network) if network in remotes(other)}
-
-    def _is_taken(self, address: str) -> bool:
-        nics = self._index.by_type.get("microsoft.network/networkinterfaces", [])
-        return any(
-            configuration["properties"].get("privateIPAddress") == address
-            for nic in nics
-            for configuration in nic["properties"]["ipConfigurations"]
-        )
 
     def _platform_answer(self, network: str, name: str) -> Outcome:
         """Follow a name through the linked zones and the public DNS; ``""`` has no zones."""

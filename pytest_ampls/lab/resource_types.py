@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["RESOURCE_TYPES", "ResourceType", "find_type"]
+__all__ = ["RESOURCE_TYPES", "ResourceType", "find_type", "versions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class ResourceType:
 
     ``null_next_link`` says whether the last page carries ``"nextLink": null`` (else the key is
     absent); ``page_size`` is a page size of the type's own; ``announces`` whether answers carry
-    ``api-supported-versions``; ``listed`` where it may be listed without a parent.
+    ``api-supported-versions``; ``extension`` whether resources of other types have it as a child.
     """
 
     name: str
@@ -27,7 +27,6 @@ class ResourceType:
     null_next_link: bool = False
     page_size: int | None = None
     announces: bool = False
-    listed: bool = True
     extension: bool = False
 
 
@@ -58,23 +57,26 @@ _WORKSPACES = (
 )
 
 
+def versions(dates: str) -> tuple[str, ...]:
+    """Return api-versions written with blanks in between, in order."""
+    return tuple(sorted(dates.split()))
+
+
 def _type(
     name: str,
-    versions: str,
+    dates: str,
     *,
     null_next_link: bool = False,
     page_size: int | None = None,
     announces: bool = False,
-    listed: bool = True,
     extension: bool = False,
 ) -> ResourceType:
     return ResourceType(
         name=name,
-        versions=tuple(sorted(versions.split())),
+        versions=versions(dates),
         null_next_link=null_next_link,
         page_size=page_size,
         announces=announces,
-        listed=listed,
         extension=extension,
     )
 
@@ -83,12 +85,12 @@ _RECORD_TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "SOA", "SRV", "TXT")
 
 _TYPES = (
     _type("Microsoft.Compute/virtualMachines", _COMPUTE),
-    _type("Microsoft.Compute/virtualMachines/extensions", _COMPUTE, listed=False),
+    _type("Microsoft.Compute/virtualMachines/extensions", _COMPUTE),
     _type("Microsoft.Compute/virtualMachineScaleSets", _COMPUTE),
-    _type("Microsoft.Compute/virtualMachineScaleSets/virtualMachines", _COMPUTE, listed=False),
-    _type("Microsoft.Compute/virtualMachineScaleSets/extensions", _COMPUTE, listed=False),
+    _type("Microsoft.Compute/virtualMachineScaleSets/virtualMachines", _COMPUTE),
+    _type("Microsoft.Compute/virtualMachineScaleSets/extensions", _COMPUTE),
     _type("Microsoft.HybridCompute/machines", _HYBRID),
-    _type("Microsoft.HybridCompute/machines/extensions", _HYBRID, listed=False),
+    _type("Microsoft.HybridCompute/machines/extensions", _HYBRID),
     _type("Microsoft.Insights/components", "2015-05-01 2018-05-01-preview 2020-02-02 2020-02-02-preview"),
     _type("Microsoft.Insights/dataCollectionEndpoints", _ENDPOINTS, null_next_link=True, announces=True),
     _type("Microsoft.Insights/dataCollectionRules", _RULES, announces=True),
@@ -97,19 +99,19 @@ _TYPES = (
         _RULES,
         null_next_link=True,
         announces=True,
-        listed=False,
         extension=True,
     ),
     _type("Microsoft.Insights/privateLinkScopes", _SCOPES, null_next_link=True),
-    _type("Microsoft.Insights/privateLinkScopes/scopedResources", _SCOPES, null_next_link=True, listed=False),
+    _type("Microsoft.Insights/privateLinkScopes/scopedResources", _SCOPES, null_next_link=True),
     _type(
         "Microsoft.Insights/privateLinkScopes/privateEndpointConnections",
         _SCOPES,
         null_next_link=True,
-        listed=False,
     ),
     _type(
-        "Microsoft.Insights/privateLinkScopes/privateLinkResources", _SCOPES, null_next_link=True, listed=False
+        "Microsoft.Insights/privateLinkScopes/privateLinkResources",
+        _SCOPES,
+        null_next_link=True,
     ),
     _type(
         "Microsoft.ManagedIdentity/userAssignedIdentities",
@@ -117,15 +119,15 @@ _TYPES = (
     ),
     _type("Microsoft.Network/networkInterfaces", _NETWORK),
     _type("Microsoft.Network/virtualNetworks", _NETWORK),
-    _type("Microsoft.Network/virtualNetworks/subnets", _NETWORK, listed=False),
-    _type("Microsoft.Network/virtualNetworks/virtualNetworkPeerings", _NETWORK, listed=False),
+    _type("Microsoft.Network/virtualNetworks/subnets", _NETWORK),
+    _type("Microsoft.Network/virtualNetworks/virtualNetworkPeerings", _NETWORK),
     _type("Microsoft.Network/privateEndpoints", _NETWORK),
-    _type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", _NETWORK, listed=False),
+    _type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups", _NETWORK),
     _type("Microsoft.Network/privateDnsZones", _PRIVATE_DNS),
-    _type("Microsoft.Network/privateDnsZones/virtualNetworkLinks", _PRIVATE_DNS, listed=False),
-    _type("Microsoft.Network/privateDnsZones/ALL", _PRIVATE_DNS, page_size=100, listed=False),
+    _type("Microsoft.Network/privateDnsZones/virtualNetworkLinks", _PRIVATE_DNS),
+    _type("Microsoft.Network/privateDnsZones/ALL", _PRIVATE_DNS, page_size=100),
     *(
-        _type(f"Microsoft.Network/privateDnsZones/{kind}", _PRIVATE_DNS, page_size=100, listed=False)
+        _type(f"Microsoft.Network/privateDnsZones/{kind}", _PRIVATE_DNS, page_size=100)
         for kind in _RECORD_TYPES
     ),
     _type("Microsoft.OperationalInsights/workspaces", _WORKSPACES),

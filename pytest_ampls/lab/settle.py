@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 
-from pytest_ampls.lab.ids import type_of
+from pytest_ampls.lab.ids import parent_of
 from pytest_ampls.lab.store import Estate, Index
 
 __all__ = ["settle"]
@@ -35,15 +35,13 @@ def settle(estate: Estate) -> Index:
 
 def _count_zone_contents(index: Index) -> None:
     records: dict[str, int] = {}
-    for key in index.by_id:
-        parent, _, _ = key.rpartition("/")
-        kind = type_of(key)
+    for kind, documents in index.by_type.items():
         if kind.startswith(_ZONE + "/") and not kind.endswith("/virtualnetworklinks"):
-            zone = parent.rpartition("/")[0]
-            records[zone] = records.get(zone, 0) + 1
-    for zone in index.by_type.get(_ZONE, []):
-        key = zone["id"].lower()
-        zone["properties"]["numberOfRecordSets"] = records.get(key, 0)
-        zone["properties"]["numberOfVirtualNetworkLinks"] = len(
-            index.children(key, f"{_ZONE}/virtualnetworklinks")
-        )
+            for record in documents:
+                zone = parent_of(record["id"])
+                records[zone] = records.get(zone, 0) + 1
+    for document in index.by_type.get(_ZONE, []):
+        key = document["id"].lower()
+        properties = document["properties"]
+        properties["numberOfRecordSets"] = records.get(key, 0)
+        properties["numberOfVirtualNetworkLinks"] = len(index.children(key, f"{_ZONE}/virtualnetworklinks"))

@@ -6,22 +6,21 @@ versions are derived from them when they are served (:mod:`pytest_ampls.lab.wire
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pytest_ampls.lab.ids import parent_of, resource_group_of, subscription_of, type_of
+from pytest_ampls.lab.ids import parent_of, subscription_of, type_of
 
 __all__ = ["TENANT_ID", "Document", "Estate", "Index", "guid"]
 
 Document = dict[str, Any]
 
-_NAMESPACE: Final = uuid.UUID("5f6c9f0a-6a54-4d3c-8f0e-0a3b7e2d9c11")
-
 
 def guid(*parts: str) -> str:
     """Return a GUID that is always the same for the same parts: estates are reproducible."""
-    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
+    digits = hashlib.sha1("/".join(("ampls-lab", *parts)).encode(), usedforsecurity=False).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
 
 
 TENANT_ID: Final = guid("tenant")
@@ -94,6 +93,10 @@ class Estate:
         parent = parent_id.lower()
         return [document for document in self.of_type(resource_type) if parent_of(document["id"]) == parent]
 
+    def items(self) -> Iterator[tuple[str, Document]]:
+        """Iterate over (lower-cased id, document)."""
+        return iter(self._documents.items())
+
     def __iter__(self) -> Iterator[Document]:
         return iter(self._documents.values())
 
@@ -110,12 +113,13 @@ class Index:
         self.by_id: dict[str, Document] = {}
         self.by_type: dict[str, list[Document]] = {}
         self._by_parent: dict[tuple[str, str], list[Document]] = {}
-        for document in estate:
-            key = document["id"].lower()
-            kind = type_of(key)
+        self._by_subscription: dict[tuple[str, str], list[Document]] = {}
+        for key, document in estate.items():
+            kind, parent = type_of(key), parent_of(key)
             self.by_id[key] = document
             self.by_type.setdefault(kind, []).append(document)
-            self._by_parent.setdefault((parent_of(key), kind), []).append(document)
+            self._by_parent.setdefault((parent, kind), []).append(document)
+            self._by_subscription.setdefault((subscription_of(key), kind), []).append(document)
 
     def children(self, parent_id: str, resource_type: str) -> list[Document]:
         """Return the documents of a lower-cased type below a lower-cased id."""
@@ -123,11 +127,6 @@ class Index:
 
     def in_scope(self, resource_type: str, subscription: str, group: str = "") -> list[Document]:
         """Return the documents of a lower-cased type in a subscription, or in a group of it."""
-        found = [
-            document
-            for document in self.by_type.get(resource_type, [])
-            if subscription_of(document["id"]) == subscription
-        ]
         if group:
-            found = [document for document in found if resource_group_of(document["id"]) == group]
-        return found
+            return self.children(f"/subscriptions/{subscription}/resourcegroups/{group}", resource_type)
+        return self._by_subscription.get((subscription, resource_type), [])

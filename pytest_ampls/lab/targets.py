@@ -7,10 +7,10 @@ from typing import NoReturn
 
 from pytest_ampls.lab.messages import Response, error
 
-__all__ = ["Refused", "Target", "authorization_failed", "parse_target", "refuse"]
+__all__ = ["RefusedError", "Target", "authorization_failed", "parse_target", "refuse"]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is answered with an error; carries the answer."""
 
     def __init__(self, response: Response) -> None:
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 def refuse(status: int, code: str, message: str) -> NoReturn:
     """Refuse a request with ARM's error envelope."""
-    raise Refused(error(status, code, message))
+    raise RefusedError(error(status, code, message))
 
 
 def authorization_failed(action: str, scope: str, object_id: str) -> Response:
@@ -56,7 +56,7 @@ class Target:
 
 
 def parse_target(path: str) -> Target:
-    """Take a path apart at its last ``/providers/``; Refused when it has no type."""
+    """Take a path apart at its last ``/providers/``; RefusedError when it has no type."""
     head, _, tail = path.strip("/").lower().rpartition("/providers/")
     segments = tail.split("/")
     if not head or len(segments) < 2:

@@ -20,13 +20,13 @@ import msgspec
 from pytest_ampls.lab.messages import Request, Response, error, json_response
 from pytest_ampls.lab.store import TENANT_ID, guid
 
-__all__ = ["Authority", "TokenRefused"]
+__all__ = ["Authority", "TokenRefusedError"]
 
 LIFETIME: Final = 3599
 """Seconds a token is valid."""
 
 
-class TokenRefused(Exception):
+class TokenRefusedError(Exception):
     """A request's token does not do; carries the 401 that says so."""
 
     def __init__(self, response: Response) -> None:
@@ -156,25 +156,25 @@ class Authority:
         """Check the token of a request to ARM.
 
         Raises:
-            TokenRefused: there is none, or it is not the lab's, expired, or for somebody else.
+            TokenRefusedError: there is none, or it is not the lab's, expired, or for somebody else.
         """
         header = request.headers.get("authorization", "")
         if not header:
             text = "Authentication failed. The 'Authorization' header is missing."
-            raise TokenRefused(self._unauthorized(origin, "AuthenticationFailed", text))
+            raise TokenRefusedError(self._unauthorized(origin, "AuthenticationFailed", text))
         scheme, _, token = header.partition(" ")
         payload, _, signature = token.strip().rpartition(".")
         if scheme.lower() != "bearer" or not self._is_ours(payload, signature):
             text = "The access token is invalid."
-            raise TokenRefused(self._unauthorized(origin, "InvalidAuthenticationToken", text))
+            raise TokenRefusedError(self._unauthorized(origin, "InvalidAuthenticationToken", text))
         claims = msgspec.json.decode(_decode(payload.partition(".")[2]))
         if claims["exp"] <= time.time():
             text = "The access token expiry UTC time is earlier than current UTC time."
-            raise TokenRefused(self._unauthorized(origin, "ExpiredAuthenticationToken", text))
+            raise TokenRefusedError(self._unauthorized(origin, "ExpiredAuthenticationToken", text))
         accepted = {origin, "https://management.azure.com", "https://management.core.windows.net"}
         if claims["aud"].rstrip("/") not in accepted:
             text = f"The access token has been obtained for wrong audience or resource '{claims['aud']}'."
-            raise TokenRefused(self._unauthorized(origin, "InvalidAuthenticationTokenAudience", text))
+            raise TokenRefusedError(self._unauthorized(origin, "InvalidAuthenticationTokenAudience", text))
 
     def _is_ours(self, payload: str, signature: str) -> bool:
         try:

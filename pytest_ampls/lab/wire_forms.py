@@ -78,9 +78,7 @@ _CHANGES: Final[dict[str, tuple[tuple[str, _Change], ...]]] = {
         ("2021-09-01", _drop("metricsIngestion")),
         ("2022-06-01", _drop("privateLinkScopedResources")),
     ),
-    "microsoft.insights/datacollectionruleassociations": (
-        ("2021-04-01", _drop("dataCollectionEndpointId")),
-    ),
+    "microsoft.insights/datacollectionruleassociations": (("2021-04-01", _drop("dataCollectionEndpointId")),),
     "microsoft.insights/components": (
         (
             "2020-02-02",

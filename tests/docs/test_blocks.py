@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pytest_ampls.assertions  # noqa: F401  # declares the rules that requirements files name
 from pytest_ampls.options import OPTIONS
 from pytest_ampls.requirements import load_requirements
 

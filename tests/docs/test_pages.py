@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import pytest_ampls
+import pytest_ampls.assertions  # declares the rules
 from pytest_ampls import CATALOGUE, errors, hookspec
 from pytest_ampls.lab import Lab, estates, faults
 from pytest_ampls.options import OPTIONS

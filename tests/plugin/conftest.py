@@ -6,10 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pytest_ampls.arm.client
+import pytest_ampls.arm.credential
+import pytest_ampls.assertions
+import pytest_ampls.lab
+import pytest_ampls.run
 from pytest_ampls.arm.snapshot import save
 
 from pytest_ampls.options import Settings
 from pytest_ampls.reading import read_snapshot
+
+# A pytest run inside this process forgets the modules that it imported, and compiled ones cannot be
+# imported twice: what the runs need is imported here, before the first of them.
+assert pytest_ampls.arm.client
+assert pytest_ampls.arm.credential
+assert pytest_ampls.assertions
+assert pytest_ampls.lab
+assert pytest_ampls.run
 
 Recorder = Callable[[str], Path]
 

@@ -147,8 +147,11 @@ def test_help_markers_and_fixtures_read_well(pytester: pytest.Pytester) -> None:
         ["*Azure Monitor Private Link Scope conformance*", "*--ampls-subscription=ID*", "*--ampls-lab=*"]
     )
     pytester.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.ampls(name=*"])
-    shown = pytester.runpytest_inprocess("--fixtures", "-v").stdout.str()
-    assert "no docstring available" not in shown.partition("fixtures defined from pytest_ampls")[2]
+    shown = pytester.runpytest_inprocess("--fixtures").stdout.str().partition("fixtures defined from pytest_ampls")[2]
+    ours = shown.partition("fixtures defined from")[0]
+    for fixture in ("ampls", "estate", "judge", "machine", "resolver", "vm", "workspace"):
+        assert f"\n{fixture} " in ours
+    assert "no docstring available" not in ours
 
 
 def test_requirements_beside_the_ini_file_are_found(pytester: pytest.Pytester, healthy: str) -> None:

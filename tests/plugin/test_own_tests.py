@@ -48,11 +48,11 @@ def _verdicts(path: object) -> dict[str, str]:
 
 def test_the_failure_reads_as_an_engineer_wants(pytester: pytest.Pytester, broken: str) -> None:
     """The message says rule, resource, expected, observed, why, fix, evidence and link, and shows no code of ours."""
-    pytester.makepyfile(CONFIG_ENDPOINT)
+    pytester.makepyfile(test_x=CONFIG_ENDPOINT)
     result = pytester.runpytest_inprocess(broken)
     result.stdout.fnmatch_lines(
         [
-            "*AMPLS402 *[[]high[]]*",
+            "*AMPLS402 * [[]high[]]",
             "*virtual machine amplstest/spoke*",
             "*property  *",
             "*expected  *configurationAccessEndpoint*",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pytest_ampls.lab.estate import empty, hub_and_spoke
+from pytest_ampls.lab.estate import empty, fleet, hub_and_spoke, two_scopes
 from pytest_ampls.lab.store import Estate
 
 __all__ = ["BLUEPRINTS", "Blueprint", "estates"]
@@ -28,6 +28,17 @@ _BLUEPRINTS = (
         name="hub-and-spoke",
         title="one scope, one private endpoint in a hub, four spokes that resolve through the hub",
         build=hub_and_spoke.build,
+    ),
+    Blueprint(
+        name="two-scopes",
+        title="two scopes with an endpoint each, whose VNets share one set of zones",
+        build=two_scopes.build,
+    ),
+    Blueprint(
+        name="fleet",
+        title="hub-and-spoke at scale, generated: fleet:vms=1000,subscriptions=1",
+        build=fleet.build,
+        parameters=fleet.PARAMETERS,
     ),
     Blueprint(name="empty", title="a subscription with nothing in it", build=empty.build),
 )

@@ -6,117 +6,58 @@ in the zones, and, on the scope's side, the connection and the members the scope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Iterable
 from typing import Any
 
-from pytest_ampls.lab.estate.monitor import component_ingestion_host
+from pytest_ampls.lab.estate.members import (
+    PUBLIC_ZONES,
+    SHARED_NAMES,
+    Member,
+    members_of,
+    private_name,
+    private_zone_name,
+    split_name,
+)
 from pytest_ampls.lab.estate.network import RECORD_TTL, address_record
 from pytest_ampls.lab.estate.site import Site, entity_tag, weak_entity_tag
+from pytest_ampls.lab.ids import name_of
 from pytest_ampls.lab.store import Document, Estate, guid
 
 __all__ = [
     "GROUP_ID",
-    "PUBLIC_ZONES",
-    "Member",
     "add_private_endpoint",
+    "admit_members",
     "forget_members",
-    "members_of",
-    "private_name",
-    "private_zone_name",
-    "split_name",
     "write_records",
 ]
 
 GROUP_ID = "azuremonitor"
 
-PUBLIC_ZONES = (
-    "agentsvc.azure-automation.net",
-    "blob.core.windows.net",
-    "monitor.azure.com",
-    "ods.opinsights.azure.com",
-    "oms.opinsights.azure.com",
-)
-"""The public names that have a private counterpart behind a scope, in the public cloud."""
 
-SHARED_NAMES = (
-    ("api", "api.monitor.azure.com"),
-    ("global.in.ai", "global.in.ai.monitor.azure.com"),
-    ("profiler", "profiler.monitor.azure.com"),
-    ("live", "live.monitor.azure.com"),
-    ("diagservicesquery", "diagservices-query.monitor.azure.com"),
-    ("snapshot", "snapshot.monitor.azure.com"),
-    ("agentsolutionpackstore", "scadvisorcontentpl.blob.core.windows.net"),
-    ("dce-global", "global.handler.control.monitor.azure.com"),
-)
-"""Member and name of every endpoint that all customers share, in the order of their addresses."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One member of the endpoint: one address, and the public names that lead to it."""
-
-    name: str
-    fqdns: tuple[str, ...]
-
-
-def split_name(fqdn: str) -> tuple[str, str]:
-    """Return (relative name, public zone) of a public name; KeyError when no zone holds it."""
-    for zone in PUBLIC_ZONES:
-        if fqdn.endswith("." + zone):
-            return fqdn[: -len(zone) - 1], zone
-    raise KeyError(fqdn)
-
-
-def private_zone_name(public_zone: str) -> str:
-    """Return the private counterpart of a public zone."""
-    return f"privatelink.{public_zone}"
-
-
-def private_name(fqdn: str) -> str:
-    """Return the privatelink name that a public name leads to."""
-    relative, zone = split_name(fqdn)
-    return f"{relative}.{private_zone_name(zone)}"
-
-
-def _workspace_members(workspaces: list[Document]) -> Iterator[Member]:
-    """Yield the workspaces' members: since 2021-12 one address per region and zone serves them all."""
-    by_region: dict[str, list[str]] = {}
-    for workspace in workspaces:
-        by_region.setdefault(workspace["location"], []).append(workspace["properties"]["customerId"])
-    for kind, zone in (
-        ("oms", "oms.opinsights.azure.com"),
-        ("ods", "ods.opinsights.azure.com"),
-        ("agent", "agentsvc.azure-automation.net"),
-    ):
-        for region, customers in by_region.items():
-            yield Member(f"{kind}-{region}", tuple(f"{customer}.{zone}" for customer in customers))
-
-
-def _endpoint_members(endpoints: list[Document]) -> Iterator[Member]:
-    for endpoint in endpoints:
-        properties = endpoint["properties"]
-        for key in ("configurationAccess", "logsIngestion", "metricsIngestion"):
-            host = properties[key]["endpoint"].removeprefix("https://")
-            yield Member(split_name(host)[0], (host,))
-
-
-def members_of(resources: Iterable[Document]) -> list[Member]:
-    """Return the members of an endpoint to a scope that holds these resources.
-
-    The order is that of the addresses: workspaces, shared names, collection endpoints, the
-    regional Application Insights entries.
-    """
-    kinds: dict[str, list[Document]] = {}
-    for resource in resources:
-        kinds.setdefault(resource["type"].rpartition("/")[2].lower(), []).append(resource)
-    members = [*_workspace_members(kinds.get("workspaces", []))]
-    members += [Member(name, (fqdn,)) for name, fqdn in SHARED_NAMES]
-    members += _endpoint_members(kinds.get("datacollectionendpoints", []))
-    for region in dict.fromkeys(component["location"] for component in kinds.get("components", [])):
-        host = component_ingestion_host(region)
-        members.append(Member(split_name(host)[0], (host,)))
-    return members
+def _configuration(
+    nic_id: str, subnet_id: str, member: Member, address: str, *, primary: bool = False
+) -> dict[str, Any]:
+    name = f"privateEndpointIpConfig.{guid('ip', nic_id, member.name)}"
+    return {
+        "name": name,
+        "id": f"{nic_id}/ipConfigurations/{name}",
+        "etag": weak_entity_tag(nic_id),
+        "type": "Microsoft.Network/networkInterfaces/ipConfigurations",
+        "properties": {
+            "provisioningState": "Succeeded",
+            "privateIPAddress": address,
+            "privateIPAllocationMethod": "Dynamic",
+            "subnet": {"id": subnet_id},
+            "primary": primary,
+            "privateIPAddressVersion": "IPv4",
+            "privateLinkConnectionProperties": {
+                "groupId": GROUP_ID,
+                "requiredMemberName": member.name,
+                "fqdns": list(member.fqdns),
+            },
+        },
+    }
 
 
 def _interface(
@@ -125,7 +66,7 @@ def _interface(
     nic_id = site.id("Microsoft.Network/networkInterfaces", f"{name}.nic.{guid('nic', endpoint_id)}")
     tag = weak_entity_tag(nic_id)
     return {
-        "name": nic_id.rpartition("/")[2],
+        "name": name_of(nic_id),
         "id": nic_id,
         "etag": tag,
         "type": "Microsoft.Network/networkInterfaces",
@@ -135,25 +76,7 @@ def _interface(
             "provisioningState": "Succeeded",
             "resourceGuid": guid("nic-guid", endpoint_id),
             "ipConfigurations": [
-                {
-                    "name": f"privateEndpointIpConfig.{guid('ip', endpoint_id, member.name)}",
-                    "id": f"{nic_id}/ipConfigurations/privateEndpointIpConfig.{guid('ip', endpoint_id, member.name)}",
-                    "etag": tag,
-                    "type": "Microsoft.Network/networkInterfaces/ipConfigurations",
-                    "properties": {
-                        "provisioningState": "Succeeded",
-                        "privateIPAddress": address,
-                        "privateIPAllocationMethod": "Dynamic",
-                        "subnet": {"id": subnet_id},
-                        "primary": number == 0,
-                        "privateIPAddressVersion": "IPv4",
-                        "privateLinkConnectionProperties": {
-                            "groupId": GROUP_ID,
-                            "requiredMemberName": member.name,
-                            "fqdns": list(member.fqdns),
-                        },
-                    },
-                }
+                _configuration(nic_id, subnet_id, member, address, primary=number == 0)
                 for number, (member, address) in enumerate(members)
             ],
             "dnsSettings": {"dnsServers": [], "appliedDnsServers": []},
@@ -177,7 +100,9 @@ def _endpoint(
 ) -> Document:
     endpoint_id = site.id("Microsoft.Network/privateEndpoints", name)
     tag = weak_entity_tag(endpoint_id)
-    scope_id = scope["id"].replace("/microsoft.insights/privatelinkscopes/", "/Microsoft.Insights/privateLinkScopes/")
+    scope_id = scope["id"].replace(
+        "/microsoft.insights/privatelinkscopes/", "/Microsoft.Insights/privateLinkScopes/"
+    )
     return {
         "name": name,
         "id": endpoint_id,
@@ -208,7 +133,9 @@ def _endpoint(
             "ipConfigurations": [],
             "networkInterfaces": [{"id": nic_id}],
             "customDnsConfigs": [
-                {"fqdn": fqdn, "ipAddresses": [address]} for member, address in members for fqdn in member.fqdns
+                {"fqdn": fqdn, "ipAddresses": [address]}
+                for member, address in members
+                for fqdn in member.fqdns
             ],
         },
     }
@@ -253,14 +180,18 @@ def _zone_group(endpoint: Document, zones: list[Document]) -> Document:
         "type": "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
         "properties": {
             "provisioningState": "Succeeded",
-            "privateDnsZoneConfigs": [_zone_config(group_id, zone, names.get(zone["name"], [])) for zone in zones],
+            "privateDnsZoneConfigs": [
+                _zone_config(group_id, zone, names.get(zone["name"], [])) for zone in zones
+            ],
         },
     }
 
 
 def write_records(estate: Estate, endpoint: Document) -> None:
     """Write the zone group's records into its zones; a record that is there is overwritten."""
-    creator = f"created by private endpoint {endpoint['name']} with resource guid {guid('pe', endpoint['id'])}"
+    creator = (
+        f"created by private endpoint {endpoint['name']} with resource guid {guid('pe', endpoint['id'])}"
+    )
     for group in estate.children(endpoint["id"], "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"):
         for config in group["properties"]["privateDnsZoneConfigs"]:
             zone = estate.get(config["properties"]["privateDnsZoneId"])
@@ -335,46 +266,76 @@ def add_private_endpoint(
     return endpoint
 
 
-def forget_members(estate: Estate, names: set[str]) -> None:
-    """Take public names out of every endpoint, interface, zone group, zone and scope.
+def admit_members(estate: Estate, endpoint: Document, resources: Iterable[Document]) -> None:
+    """Give an endpoint the members of further resources of its scope, with addresses and records.
 
-    This is what the platform does when a resource leaves a scope.
+    The shared members are left alone; the addresses are those behind the endpoint's highest.
     """
-    gone = {private_name(name) for name in names}
-    for endpoint in estate.of_type("Microsoft.Network/privateEndpoints"):
-        properties = endpoint["properties"]
-        properties["customDnsConfigs"] = [
-            entry for entry in properties["customDnsConfigs"] if entry["fqdn"] not in names
+    shared = {member for member, _ in SHARED_NAMES}
+    members = [member for member in members_of(resources) if member.name not in shared]
+    properties = endpoint["properties"]
+    nic = estate.get(properties["networkInterfaces"][0]["id"])
+    configurations = nic["properties"]["ipConfigurations"]
+    highest = max(ipaddress.ip_address(entry["properties"]["privateIPAddress"]) for entry in configurations)
+    for number, member in enumerate(members, start=1):
+        address = str(highest + number)
+        configurations.append(_configuration(nic["id"], properties["subnet"]["id"], member, address))
+        properties["customDnsConfigs"] += [{"fqdn": fqdn, "ipAddresses": [address]} for fqdn in member.fqdns]
+    groups = estate.children(endpoint["id"], "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
+    for group in groups:
+        zones = [
+            estate.get(config["properties"]["privateDnsZoneId"])
+            for config in group["properties"]["privateDnsZoneConfigs"]
         ]
-    members = _forget_addresses(estate, names)
-    for required in estate.of_type("Microsoft.Insights/privateLinkScopes/privateLinkResources"):
-        properties = required["properties"]
-        properties["requiredMembers"] = [
-            member for member in properties["requiredMembers"] if member not in members
-        ]
-    for group in estate.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups"):
-        for config in group["properties"]["privateDnsZoneConfigs"]:
-            properties = config["properties"]
-            properties["recordSets"] = [
-                entry for entry in properties["recordSets"] if entry["fqdn"] not in gone
-            ]
+        group["properties"] = _zone_group(endpoint, zones)["properties"]
+    scope_id = properties["privateLinkServiceConnections"][0]["properties"]["privateLinkServiceId"]
+    required = estate.get(f"{scope_id}/privateLinkResources/{GROUP_ID}")
+    required["properties"]["requiredMembers"] += [member.name for member in members]
+    write_records(estate, endpoint)
+
+
+def forget_members(estate: Estate, names: set[str], endpoints: Iterable[Document] | None = None) -> None:
+    """Take public names out of endpoints (of all, when none are given), as the platform does.
+
+    Their interfaces, zone groups and scopes' required members follow; a record goes when no
+    endpoint has its name any more.
+    """
+    everywhere = estate.of_type("Microsoft.Network/privateEndpoints")
+    for endpoint in everywhere if endpoints is None else endpoints:
+        _forget(estate, endpoint, names)
+    left = {entry["fqdn"] for endpoint in everywhere for entry in endpoint["properties"]["customDnsConfigs"]}
+    gone = {private_name(name) for name in names - left}
     for record in estate.of_type("Microsoft.Network/privateDnsZones/A"):
         if record["properties"]["fqdn"].rstrip(".") in gone:
             estate.remove(record["id"])
 
 
-def _forget_addresses(estate: Estate, names: set[str]) -> set[str]:
-    """Take names out of the interfaces; return the members that have none left."""
+def _forget(estate: Estate, endpoint: Document, names: set[str]) -> None:
+    properties = endpoint["properties"]
+    properties["customDnsConfigs"] = [
+        entry for entry in properties["customDnsConfigs"] if entry["fqdn"] not in names
+    ]
+    members = _forget_addresses(estate.get(properties["networkInterfaces"][0]["id"]), names)
+    scope_id = properties["privateLinkServiceConnections"][0]["properties"]["privateLinkServiceId"]
+    required = estate.get(f"{scope_id}/privateLinkResources/{GROUP_ID}")["properties"]
+    required["requiredMembers"] = [name for name in required["requiredMembers"] if name not in members]
+    gone = {private_name(name) for name in names}
+    for group in estate.children(endpoint["id"], "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"):
+        for config in group["properties"]["privateDnsZoneConfigs"]:
+            records = config["properties"]["recordSets"]
+            config["properties"]["recordSets"] = [entry for entry in records if entry["fqdn"] not in gone]
+
+
+def _forget_addresses(nic: Document, names: set[str]) -> set[str]:
+    """Take names out of an endpoint's interface; return the members that have none left."""
     members: set[str] = set()
-    for nic in estate.of_type("Microsoft.Network/networkInterfaces"):
-        kept = []
-        for configuration in nic["properties"]["ipConfigurations"]:
-            link = configuration["properties"].get("privateLinkConnectionProperties")
-            if link is not None and names & set(link["fqdns"]):
-                link["fqdns"] = [fqdn for fqdn in link["fqdns"] if fqdn not in names]
-                if not link["fqdns"]:
-                    members.add(link["requiredMemberName"])
-                    continue
+    kept = []
+    for configuration in nic["properties"]["ipConfigurations"]:
+        link = configuration["properties"]["privateLinkConnectionProperties"]
+        link["fqdns"] = [fqdn for fqdn in link["fqdns"] if fqdn not in names]
+        if link["fqdns"]:
             kept.append(configuration)
-        nic["properties"]["ipConfigurations"] = kept
+        else:
+            members.add(link["requiredMemberName"])
+    nic["properties"]["ipConfigurations"] = kept
     return members

@@ -8,7 +8,7 @@ associations and the Azure Monitor Agent; the addresses .68 to .78 are those of 
 
 from __future__ import annotations
 
-from pytest_ampls.lab.estate import compute, monitor, network
+from pytest_ampls.lab.estate import arc, compute, monitor, network, scale_sets
 from pytest_ampls.lab.estate.endpoint import add_private_endpoint
 from pytest_ampls.lab.estate.site import Site
 from pytest_ampls.lab.estate.topology import (
@@ -50,8 +50,10 @@ def _add_networks(site: Site) -> tuple[Document, list[Document]]:
 def _add_flexible_set(site: Site, spoke: Document, parts: Monitoring) -> None:
     """Add a Flexible scale set of two instances: VMs of their own, each with its associations."""
     subnet = subnet_of(spoke, "vm")
-    identity = compute.user_assigned(site, parts.identity)
-    scale_set = compute.flexible_set(site, "flex", subnet, identity, compute.agent_settings(site, parts.identity))
+    identity = compute.user_assigned(parts.identity)
+    scale_set = scale_sets.flexible_set(
+        site, "flex", subnet, identity, compute.agent_settings(parts.identity)
+    )
     site.add(scale_set)
     for suffix, address in (("3f1a2b0c", "192.168.3.10"), ("8d9e0f1a", "192.168.3.11")):
         name = f"flex_{suffix}"
@@ -60,20 +62,20 @@ def _add_flexible_set(site: Site, spoke: Document, parts: Monitoring) -> None:
 
 def _add_uniform_set(site: Site, spoke: Document, parts: Monitoring) -> None:
     """Add a Uniform scale set of two instances: associations and agent are on the set."""
-    scale_set = compute.uniform_set(
+    scale_set = scale_sets.uniform_set(
         site,
         "uniform",
         subnet_of(spoke, "vm"),
-        compute.user_assigned(site, parts.identity),
-        compute.agent_settings(site, parts.identity),
+        compute.user_assigned(parts.identity),
+        compute.agent_settings(parts.identity),
     )
-    site.add(scale_set, *(compute.uniform_instance(site, scale_set, number) for number in range(2)))
+    site.add(scale_set, *(scale_sets.uniform_instance(site, scale_set, number) for number in range(2)))
     associate(site, scale_set["id"], parts)
 
 
 def _add_arc_machine(site: Site, parts: Monitoring) -> None:
-    machine = compute.arc_machine(site, "onprem1")
-    site.add(machine, compute.arc_extension(site, machine))
+    machine = arc.arc_machine(site, "onprem1")
+    site.add(machine, arc.arc_extension(site, machine))
     associate(site, machine["id"], parts)
 
 

@@ -251,8 +251,10 @@ def collection_rule(
     if lower_destination:
         before, _, provider = workspace_id.partition("/providers/")
         before = before.replace("/resourceGroups/", "/resourcegroups/")
-        workspace_id = before + "/providers/" + provider.replace(
-            "Microsoft.OperationalInsights", "microsoft.operationalinsights"
+        workspace_id = (
+            before
+            + "/providers/"
+            + provider.replace("Microsoft.OperationalInsights", "microsoft.operationalinsights")
         )
     stream = "Microsoft-Event" if kind == "Windows" else "Microsoft-Syslog"
     return {

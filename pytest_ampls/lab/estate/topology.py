@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_ampls.lab.estate import compute, monitor, network
-from pytest_ampls.lab.estate.endpoint import PUBLIC_ZONES, private_zone_name
+from pytest_ampls.lab.estate.members import PUBLIC_ZONES, private_zone_name
 from pytest_ampls.lab.estate.site import Site
 from pytest_ampls.lab.store import Document
 
@@ -40,9 +40,7 @@ def add_monitoring(site: Site, name: str, customer_id: str) -> Monitoring:
         windows_rule=monitor.collection_rule(site, "dcr-windows", "Windows", workspace),
         identity=compute.user_assigned_identity(site, "id-ama"),
     )
-    site.add(
-        workspace, parts.component, parts.endpoint, parts.linux_rule, parts.windows_rule, parts.identity
-    )
+    site.add(workspace, parts.component, parts.endpoint, parts.linux_rule, parts.windows_rule, parts.identity)
     return parts
 
 
@@ -89,12 +87,12 @@ def add_client(
         site,
         name,
         nic_id=nic["id"],
-        identity=compute.user_assigned(site, parts.identity),
+        identity=compute.user_assigned(parts.identity),
         os_type=os_type,
         scale_set=scale_set,
         tags=tags,
     )
-    settings = compute.agent_settings(site, parts.identity)
+    settings = compute.agent_settings(parts.identity)
     site.add(nic, machine, compute.agent_extension(site, machine, settings, name=extension))
     associate(site, machine_id, parts, os_type)
     return machine

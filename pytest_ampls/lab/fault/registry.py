@@ -12,7 +12,16 @@ from types import MappingProxyType
 from pytest_ampls.lab.messages import Request, Response
 from pytest_ampls.lab.store import Estate
 
-__all__ = ["Datagram", "Fault", "Meddling", "dns_fault", "estate_fault", "inflict", "registered", "wire_fault"]
+__all__ = [
+    "Datagram",
+    "Fault",
+    "Meddling",
+    "dns_fault",
+    "estate_fault",
+    "inflict",
+    "registered",
+    "wire_fault",
+]
 
 Answer = Callable[[Request], Response]
 Wrapper = Callable[[Request, Answer], Response]
