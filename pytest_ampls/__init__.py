@@ -206,7 +206,7 @@ __all__ = [
     "rule",
 ]
 
-_ROOMS: Final = ("errors", "catalogue", "model", "assertions", "fixtures")
+_ROOMS: Final = ("errors", "model", "assertions", "catalogue", "fixtures")
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,9 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_ampls.catalogue import Rule
-    from pytest_ampls.model.compute import ArcMachine, Machine, VirtualMachine, VirtualMachineScaleSet
+    from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
     from pytest_ampls.model.estate import Estate
+    from pytest_ampls.model.machine import Machine
     from pytest_ampls.model.monitor import (
         ApplicationInsights,
         DataCollectionEndpoint,
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
         PrivateLinkScope,
         Workspace,
     )
-    from pytest_ampls.model.network import PrivateDnsZone, PrivateEndpoint, VirtualNetwork
+    from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+    from pytest_ampls.model.private_dns import PrivateDnsZone
     from pytest_ampls.model.vantage import Resolver
     from pytest_ampls.run import Run
     from pytest_ampls.subjects import Subject
@@ -144,7 +146,7 @@ def ampls_run(pytestconfig: pytest.Config) -> Run:
     """The run: settings, requirements and the estate. Most tests want ``estate``."""
     run: Run | None = pytestconfig.pluginmanager.get_plugin("ampls-run")
     if run is None:
-        from pytest_ampls.plugin import UNCONFIGURED
+        from pytest_ampls.options import UNCONFIGURED
 
         raise pytest.UsageError(UNCONFIGURED)
     return run

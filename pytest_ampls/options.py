@@ -18,7 +18,12 @@ from pytest_ampls.errors import ConfigurationError
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["OPTIONS", "Option", "Settings", "add_options", "read_settings"]
+__all__ = ["OPTIONS", "UNCONFIGURED", "Option", "Settings", "add_options", "read_settings"]
+
+UNCONFIGURED: Final = (
+    "no estate to judge: give --ampls-subscription=ID (or ampls_subscription in the ini file, or AMPLS_SUBSCRIPTION), "
+    "--ampls-snapshot=FILE, or, without Azure, --ampls-lab=hub-and-spoke"
+)
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -45,7 +50,7 @@ class Option:
 
     @property
     def env(self) -> str:
-        """The environment variable; several values are separated by commas."""
+        """The environment variable; several values are separated by spaces."""
         return self.ini.upper()
 
 
@@ -206,8 +211,7 @@ def _value(config: pytest.Config, option: Option) -> tuple[list[str], str]:
         return (list(written) if option.many else [str(written)]), f"{option.ini} in {name}"
     exported = os.environ.get(option.env, "")
     if exported.strip():
-        parts = exported.split(",") if option.many else [exported]
-        return [part.strip() for part in parts if part.strip()], option.env
+        return (exported.split() if option.many else [exported]), option.env
     return ([option.default] if option.default else []), ""
 
 

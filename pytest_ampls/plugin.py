@@ -12,12 +12,7 @@ from pytest_ampls.errors import ConfigurationError
 if TYPE_CHECKING:
     from pytest_ampls.run import Run
 
-__all__ = ["UNCONFIGURED"]
-
-UNCONFIGURED: Final = (
-    "no estate to judge: give --ampls-subscription=ID (or ampls_subscription in the ini file, or AMPLS_SUBSCRIPTION), "
-    "--ampls-snapshot=FILE, or, without Azure, --ampls-lab=hub-and-spoke"
-)
+__all__: list[str] = []
 
 _MARKER: Final = (
     "ampls(name=…, resource_group=…, location=…, os=…, tags={…}): run this test only on the resources that match; "
@@ -84,18 +79,20 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for one of our fixtures once per resource."""
-    wanted = [
-        name for name in metafunc.fixturenames if name in _SUBJECT_FIXTURES and _is_ours(metafunc, name)
-    ]
+    known = _SUBJECT_FIXTURES | {"estate"}
+    wanted = [name for name in metafunc.fixturenames if name in known and _is_ours(metafunc, name)]
     if not wanted:
         return
     run: Run | None = metafunc.config.pluginmanager.get_plugin("ampls-run")
     if run is None:
         raise pytest.Collector.CollectError(
-            f"{metafunc.definition.nodeid} asks for {wanted[0]}: {UNCONFIGURED}"
+            f"{metafunc.definition.nodeid} asks for {wanted[0]}: {options.UNCONFIGURED}"
         )
     for name in wanted:
-        run.parametrize(metafunc, name)
+        if name == "estate":
+            run.read()
+        else:
+            run.parametrize(metafunc, name)
 
 
 def _is_ours(metafunc: pytest.Metafunc, name: str) -> bool:

@@ -47,7 +47,10 @@ def read_snapshot(
         from pytest_ampls.arm.snapshot import load
 
         return load(Path(settings.snapshot))
-    wanted = (*(resolver.parse_option(text) for text in settings.resolvers), *vantage_points)
+    wanted = (
+        *(resolver.parse_option(text, origin=settings.origin("resolver")) for text in settings.resolvers),
+        *vantage_points,
+    )
     _refuse_twins(wanted)
     snapshot = (
         _lab_snapshot(settings, wanted) if settings.lab else _live_snapshot(settings, wanted, credential)
@@ -92,9 +95,7 @@ def _lab_snapshot(settings: Settings, wanted: tuple[VantagePoint, ...]) -> Snaps
         ca_bundle = str(lab.ca_bundle)
         credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
         cloud = discover(lab.arm_endpoint, ca_bundle)
-        patched = replace(
-            settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions)
-        )
+        patched = replace(settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions))
         return _read(patched, cloud, credential, (*views, *wanted))
 
 

@@ -29,7 +29,8 @@ from typing import Any
 import msgspec
 
 from pytest_ampls import resolver
-from pytest_ampls.catalogue import CATALOGUE, Rule
+from pytest_ampls.assertions import CATALOGUE
+from pytest_ampls.catalogue import Rule
 from pytest_ampls.errors import ConfigurationError, RequirementsError
 from pytest_ampls.model.estate import RESOURCE_CLASSES, Estate
 from pytest_ampls.model.evidence import VantagePoint
@@ -157,7 +158,7 @@ class _Decoder:
                     line, f'resolver {name} = {address!r}: the address is text, such as "10.0.0.4:53"'
                 )
             try:
-                point = resolver.parse_option(f"{name}={address}")
+                point = resolver.parse_option(f"{name}={address}", origin="resolvers")
             except ConfigurationError as error:
                 raise self._wrong(line, str(error)) from None
             yield msgspec.structs.replace(point, origin=f"{self.path.name}:{line}")

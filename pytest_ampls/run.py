@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from pytest_ampls.catalogue import CATALOGUE, ConformanceError, Judgement, Verdict, judgements
+from pytest_ampls.assertions import CATALOGUE
+from pytest_ampls.catalogue import ConformanceError, Judgement, Verdict, judgements
 from pytest_ampls.errors import ConfigurationError, EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot
@@ -92,6 +93,13 @@ class Run:
             self._failure = error
             raise
         return estate
+
+    def read(self) -> None:
+        """Read the estate now; what goes wrong stops the run when collection ends."""
+        try:
+            assert self.estate
+        except ConfigurationError as error:
+            self._failure = error
 
     # ------------------------------------------------------------ xdist
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from pytest_ampls.errors import ConfigurationError, EvidenceError
-from pytest_ampls.model.compute import ArcMachine, Machine, VirtualMachine, VirtualMachineScaleSet
+from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Gap
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
     DataCollectionEndpoint,
@@ -20,7 +21,8 @@ from pytest_ampls.model.monitor import (
     PrivateLinkScope,
     Workspace,
 )
-from pytest_ampls.model.network import PrivateDnsZone, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import Resource, region
 from pytest_ampls.model.vantage import Resolver
 

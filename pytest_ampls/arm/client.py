@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import http.cookiejar
+import logging
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -70,6 +71,7 @@ class ArmClient:
         clock: Clock | None = None,
         rate: Rate = ARM_RATE,
     ) -> None:
+        _quiet()
         self.cloud = cloud
         self.concurrency = max(1, concurrency)
         self._origin = _checked_origin(cloud)
@@ -241,6 +243,13 @@ def _checked_bundle(ca_bundle: str | Path | None) -> str | bool:
     if not Path(ca_bundle).exists():
         raise ConfigurationError(f"The CA bundle {str(ca_bundle)!r} does not exist")
     return str(ca_bundle)
+
+
+def _quiet() -> None:
+    """Keep azure's warnings out of the terminal where nobody set up logging: gaps say the same, once."""
+    logger = logging.getLogger("azure")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())
 
 
 def _session(connections: int) -> requests.Session:

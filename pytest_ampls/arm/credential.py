@@ -175,7 +175,7 @@ def _explain(error: Exception) -> Gap:
         said = printable(text) or type(error).__name__
     return Gap(
         kind=GapKind.UNAUTHENTICATED,
-        message=f"No token for Azure Resource Manager: {said}. Sign in (az login), or set AZURE_TENANT_ID, "
+        message=f"No token for Azure Resource Manager: {said.rstrip('.')}. Sign in (az login), or set AZURE_TENANT_ID, "
         "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give the runner a workload or managed identity",
         status=error.status_code
         if isinstance(error, HttpResponseError | ClientAuthenticationError)

@@ -7,6 +7,7 @@ the rules and endpoints, and a machine is asked only where their answer cannot b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from pytest_ampls.arm.client import ArmClient
@@ -198,7 +199,9 @@ def _list_machines(reader: Reader) -> None:
         Task(f"{kind}/extensions", machine.id) for kind in (_VMS, _ARC) for machine in reader.documents(kind)
     ]
     own = [Task(_ASSOCIATIONS, machine) for machine in machines_to_ask(reader)]
-    reader.read("machines", [*extensions, *own])
+    # Side by side, not one after the other: each provider has a rate limit of its own.
+    pairs = zip_longest(extensions, own)
+    reader.read("machines", [task for pair in pairs for task in pair if task is not None])
 
 
 # ---------------------------------------------------------------- references
@@ -239,8 +242,6 @@ def _children_of_reference(document: Document) -> Iterator[str]:
 def _unknown(reader: Reader, document: Document) -> Iterator[tuple[str, str]]:
     """Return what a document names, unless a listing tells whether it exists, or the read is hopeless."""
     for kind, own in document.named():
-        if reader.knows(kind, own):
-            continue
         listing = reader.reading(kind, own[: own.lower().index("/resourcegroups/")])
         if listing is None or (listing.gap is not None and listing.gap.kind in _WORTH_A_TRY):
             yield kind, own

@@ -215,13 +215,12 @@ def _wait(trouble: Trouble, attempt: int) -> float:
     return float(min(_LONGEST_BACKOFF, first * 2 ** (attempt - 1)))
 
 
-def _whose_budget(call: Call, wait: float) -> str:
+def _whose_budget(trouble: Trouble, call: Call, attempt: int, wait: float) -> str:
+    if attempt > trouble.retry.value:
+        return ", which are enough"
+    more = f", and {wait:.0f} s more would exceed "
     own = wait > call.patience
-    return f"the retry budget of {call.budget:.0f} s" if own else "what the whole run may wait"
-
-
-def _times(attempt: int) -> str:
-    return "one attempt" if attempt == 1 else f"{attempt} attempts"
+    return more + (f"the retry budget of {call.budget:.0f} s" if own else "what the whole run may wait")
 
 
 def _gap(trouble: Trouble, call: Call, attempt: int, wait: float) -> Gap:
@@ -232,10 +231,9 @@ def _gap(trouble: Trouble, call: Call, attempt: int, wait: float) -> Gap:
             if trouble.retry_after is not None
             else "no Retry-After"
         )
-        what += (
-            f"; still so after {_times(attempt)} and {call.waited:.0f} s of waiting ({asked} the last time), "
-            f"and {wait:.0f} s more would exceed {_whose_budget(call, wait)}"
-        )
+        times = "one attempt" if attempt == 1 else f"{attempt} attempts"
+        what += f"; still so after {times} and {call.waited:.0f} s of waiting ({asked} the last time)"
+        what += _whose_budget(trouble, call, attempt, wait)
         todo = "Nothing of this was read: run again later, or with a larger retry budget"
     elif attempt > 1:
         what += f"; tried {attempt} times"

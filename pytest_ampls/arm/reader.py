@@ -71,9 +71,15 @@ class Reader:
         return self._client.list(task.type, task.scope)
 
     def keep(self, reading: Reading) -> None:
-        """Keep a reading, and index its documents."""
+        """Keep a reading, and index its documents.
+
+        Those of an incomplete listing are not indexed: nothing may rest on them, so what they
+        lead to need not be read, and they may have to be read one by one.
+        """
         self.readings.append(reading)
         self._by_key[reading.type.lower(), fold(reading.scope)] = reading
+        if reading.gap is not None:
+            return
         for raw in reading.documents:
             document = decoded(reading.type, raw)
             folded = (reading.type.lower(), fold(document.id))
@@ -97,8 +103,3 @@ class Reader:
         """Return all documents that have an id."""
         for documents in self._documents.values():
             yield from documents
-
-    def knows(self, resource_type: str, resource_id: str) -> bool:
-        """Tell whether a resource was read already, by whatever request, or asked for singly."""
-        folded = (resource_type.lower(), fold(resource_id))
-        return folded in self._ids or folded in self._by_key

@@ -151,7 +151,13 @@ def reason(error: BaseException) -> str:
     """Return why a connection failed; urllib3 hides it behind a wrapper that repeats the URL."""
     inner = error.args[0] if error.args else None
     hidden = getattr(inner, "reason", None)
-    return printable(str(hidden if isinstance(hidden, Exception) else error))
+    if isinstance(hidden, Exception):
+        return printable(str(hidden))
+    if isinstance(inner, Exception) and inner.args and isinstance(inner.args[0], str):
+        first, *rest = inner.args  # ProtocolError("Connection aborted.", RemoteDisconnected("Remote end …"))
+        more = [str(part) for part in rest if repr(part) not in first]
+        return printable(": ".join([first.rstrip("."), *more]))
+    return printable(str(error))
 
 
 def _cause(error: AzureError) -> BaseException:

@@ -18,15 +18,8 @@ from pytest_ampls.effective.identity import (
     IdentityOutcome,
     agent_identity,
 )
-from pytest_ampls.model.compute import (
-    AGENT_TYPES,
-    ArcMachine,
-    Extension,
-    Identity,
-    Machine,
-    VirtualMachineExtension,
-    VirtualMachineScaleSet,
-)
+from pytest_ampls.model.compute import ArcMachine, VirtualMachineScaleSet
+from pytest_ampls.model.machine import AGENT_TYPES, Extension, Identity, Machine, VirtualMachineExtension
 from pytest_ampls.model.resource import ResourceId, needed
 
 __all__ = [
@@ -152,11 +145,12 @@ _NAME_IDENTITY: Final = Fix(
 )
 
 
-def _identity_tokens(machine: Machine, agent: _AnyExtension) -> dict[str, str]:
+def _identity_tokens(machine: Machine, agent: _AnyExtension, found: AgentIdentity) -> dict[str, str]:
     """Return what the fix needs: the agent's type, and the identity where only one comes into question."""
     tokens = {"type": agent.properties.type or "<type>"}
     attached = (machine.identity or Identity()).user_assigned_ids
-    return {**tokens, "identity-id": attached[0]} if len(attached) == 1 else tokens
+    wanted = found.identity or (attached[0] if len(attached) == 1 else None)
+    return {**tokens, "identity-id": wanted} if wanted else tokens
 
 
 _IDENTITY_PATHS: Final = {
@@ -198,7 +192,7 @@ def assert_agent_identity(machine: Machine) -> Iterator[Finding]:
                 else "an identity that is attached and that the agent asks for",
                 observed=found.reason,
                 evidence=az_rest(machine) if found.outcome in _IDENTITY_PATHS else _evidence(machine),
-                tokens=_identity_tokens(machine, agent),
+                tokens=_identity_tokens(machine, agent, found),
             )
 
 
@@ -235,7 +229,7 @@ def assert_agent_identity_explicit(machine: Machine) -> Iterator[Finding]:
                 expected="the identity by name: identifier-name and identifier-value",
                 observed=found.reason,
                 evidence=_evidence(machine),
-                tokens=_identity_tokens(machine, agent),
+                tokens=_identity_tokens(machine, agent, found),
             )
 
 
@@ -288,7 +282,7 @@ def assert_flexible_instances_use_uami(vmss: VirtualMachineScaleSet) -> Iterator
                 expected=f"one of the set's user-assigned identities by name: {_names(vmss)}",
                 observed=found.reason,
                 evidence=_evidence(carrier),
-                tokens=_identity_tokens(vmss, agent) | {"id": vmss.id},
+                tokens=_identity_tokens(vmss, agent, found) | {"id": vmss.id},
             )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from pytest_ampls.catalogue import Finding, az_rest
 from pytest_ampls.effective.collection import misnamed_associations
 from pytest_ampls.errors import EvidenceError, NotReadError
-from pytest_ampls.model.compute import Machine
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
     DataCollectionEndpoint,

@@ -16,7 +16,8 @@ from pytest_ampls.assertions.association import (
 from pytest_ampls.assertions.machine import flexible_instances_apart, of_kind
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.collection import destinations, misnamed_associations, scopes_without
-from pytest_ampls.model.compute import Machine, VirtualMachineScaleSet
+from pytest_ampls.model.compute import VirtualMachineScaleSet
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import CONFIG_ENDPOINT_ASSOCIATION, DataCollectionEndpoint, ScopedResource
 from pytest_ampls.model.resource import ResourceId, needed, region
 

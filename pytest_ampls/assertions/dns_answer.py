@@ -16,7 +16,8 @@ from pytest_ampls.effective.records import record_of, zone_for
 from pytest_ampls.effective.zones import public_suffix, relative_name
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.evidence import Answer
-from pytest_ampls.model.network import PrivateDnsZone, PrivateEndpoint, RecordSet
+from pytest_ampls.model.network import PrivateEndpoint
+from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet
 from pytest_ampls.model.vantage import Resolver
 
 __all__ = ["dig", "disagreement", "on_answer", "on_zone", "phrase", "zone_answer"]

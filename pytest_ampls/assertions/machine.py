@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pytest_ampls.catalogue import NotApplicable
 from pytest_ampls.errors import DocumentError
-from pytest_ampls.model.compute import (
-    AGENT_TYPES,
-    Extension,
-    Machine,
-    VirtualMachineExtension,
-    VirtualMachineScaleSet,
-)
+from pytest_ampls.model.compute import VirtualMachineScaleSet
+from pytest_ampls.model.machine import AGENT_TYPES, Extension, Machine, VirtualMachineExtension
 from pytest_ampls.model.resource import Resource, needed
 
 __all__ = ["flexible_instances_apart", "identified_extensions", "of_kind", "operating_system"]

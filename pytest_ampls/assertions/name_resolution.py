@@ -15,7 +15,8 @@ from pytest_ampls.effective.records import zone_for, zones_holding
 from pytest_ampls.effective.zones import monitor_zones, private_name, relative_name, required_zones
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import ScopedResource
-from pytest_ampls.model.network import PrivateDnsZone, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import ResourceId
 from pytest_ampls.model.vantage import Resolver
 

@@ -12,13 +12,8 @@ from pytest_ampls.effective.name_resolution import scopes_of
 from pytest_ampls.effective.zones import required_zones, zone_among
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import PrivateLinkScope
-from pytest_ampls.model.network import (
-    PrivateDnsZone,
-    PrivateDnsZoneGroup,
-    PrivateEndpoint,
-    VirtualNetwork,
-    ZoneConfig,
-)
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, ZoneConfig
 from pytest_ampls.model.resource import ResourceId, key, needed, same_id
 
 __all__ = [

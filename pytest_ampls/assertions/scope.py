@@ -280,9 +280,12 @@ def _member_findings(scope: PrivateLinkScope, member: ScopedResource) -> Iterato
         )
     elif isinstance(resource, ScopableResource) and resource.scope_references:
         references = {key(entry.resource_id or "") for entry in resource.scope_references}
-        if member.key not in references and scope.key not in {
-            ref.rpartition("/scopedresources/")[0] for ref in references
-        }:
+        guids = {(entry.scope_id or "").lower() for entry in resource.scope_references}
+        own_guid = (scope.properties.scope_id or "").lower()
+        # Which of the two says it is not documented: either will do.
+        if not (own_guid and own_guid in guids) and not any(
+            name.startswith(scope.key + "/") for name in references
+        ):
             yield _on_member(
                 scope,
                 member,
@@ -336,8 +339,8 @@ def _public_access(resource: ScopableResource) -> dict[str, str]:
     the clients of its private endpoints and does not stop anybody else.""",
     fix=Fix(
         az="az resource update --ids <id> --set <property>=<value>",
-        terraform="azurerm_log_analytics_workspace / azurerm_application_insights { internet_ingestion_enabled = false, "
-        "internet_query_enabled = false }\n"
+        terraform="azurerm_log_analytics_workspace / azurerm_application_insights "
+        "{ internet_ingestion_enabled = false, internet_query_enabled = false }\n"
         "azurerm_monitor_data_collection_endpoint { public_network_access_enabled = false }",
         bicep="<property>: '<value>'",
     ),

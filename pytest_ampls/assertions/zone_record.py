@@ -18,13 +18,8 @@ from pytest_ampls.effective.name_resolution import (
 from pytest_ampls.effective.records import Claim, claims, require_endpoints_read
 from pytest_ampls.effective.zones import public_suffix
 from pytest_ampls.model.monitor import PrivateLinkScope, Workspace
-from pytest_ampls.model.network import (
-    PrivateDnsZone,
-    PrivateEndpoint,
-    RecordSet,
-    VirtualNetwork,
-    VirtualNetworkLink,
-)
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import ResourceId
 
 __all__ = ["empty_zone_findings", "record_findings", "zone_link_findings"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_ampls.model.compute import Machine
 from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import Workspace
 from pytest_ampls.model.resource import key
 

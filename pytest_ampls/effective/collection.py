@@ -5,7 +5,8 @@ from __future__ import annotations
 from pytest_ampls.catalogue import NotApplicable
 from pytest_ampls.effective.name_resolution import scopes_reached
 from pytest_ampls.errors import DocumentError
-from pytest_ampls.model.compute import ArcMachine, Machine
+from pytest_ampls.model.compute import ArcMachine
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
     DataCollectionRule,

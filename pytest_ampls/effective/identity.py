@@ -10,14 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from pytest_ampls.errors import DocumentError
-from pytest_ampls.model.compute import (
-    ArcMachine,
-    Extension,
-    Identity,
-    Machine,
-    UserAssignedIdentity,
-    VirtualMachineExtension,
-)
+from pytest_ampls.model.compute import ArcMachine, UserAssignedIdentity
+from pytest_ampls.model.machine import Extension, Identity, Machine, VirtualMachineExtension
 from pytest_ampls.model.resource import ResourceId, same_id
 
 __all__ = ["SETTINGS_PATH", "AgentIdentity", "IdentityOutcome", "agent_identity"]
@@ -60,8 +54,9 @@ class IdentityOutcome(StrEnum):
 class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """The identity that the agent will use, and why.
 
-    ``identity`` is the resource id of a user-assigned identity, None where it is the system-assigned
-    one or none. ``reason`` is a phrase that can stand as what was observed.
+    ``identity`` is the resource id of the user-assigned identity that is asked for, attached or not. It is
+    None where that is the system-assigned one, none, or not known by resource id. ``reason`` is a phrase that
+    can stand as what was observed.
     """
 
     outcome: IdentityOutcome
@@ -184,6 +179,7 @@ def _look_up(machine: Machine, identity: Identity, name: str, value: str) -> Age
         outcome=IdentityOutcome.NOT_ATTACHED,
         reason=f"the agent asks for {name} {value}, which is not attached "
         f"(user-assigned identities: {names or 'none'})",
+        identity=value if name == "mi_res_id" else None,
     )
 
 

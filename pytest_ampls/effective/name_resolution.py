@@ -24,13 +24,8 @@ from pytest_ampls.effective.zones import (
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.monitor import PrivateLinkScope
-from pytest_ampls.model.network import (
-    PrivateDnsZone,
-    PrivateEndpoint,
-    RecordSet,
-    VirtualNetwork,
-    VirtualNetworkLink,
-)
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import key
 
 __all__ = [

@@ -9,7 +9,8 @@ from pytest_ampls.effective.name_resolution import scopes_of, zone_addresses, zo
 from pytest_ampls.effective.zones import monitor_zones, private_name, zone_among
 from pytest_ampls.errors import DocumentError, EvidenceError
 from pytest_ampls.model.estate import Estate
-from pytest_ampls.model.network import PrivateDnsZone, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import ResourceId, needed
 
 __all__ = [

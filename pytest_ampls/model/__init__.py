@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pytest_ampls.model.compute import (
     ArcMachine,
-    Machine,
     ScaleSetInstance,
     UserAssignedIdentity,
     VirtualMachine,
-    VirtualMachineExtension,
     VirtualMachineScaleSet,
 )
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Answer, Gap, GapKind, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.machine import Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
     DataCollectionEndpoint,
@@ -24,15 +23,8 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.network import (
-    NetworkInterface,
-    PrivateDnsZone,
-    PrivateDnsZoneGroup,
-    PrivateEndpoint,
-    RecordSet,
-    VirtualNetwork,
-    VirtualNetworkLink,
-)
+from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId
 from pytest_ampls.model.vantage import Resolver
 

@@ -11,15 +11,13 @@ import msgspec
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.compute import (
     ArcMachine,
-    ArcMachineExtension,
-    Machine,
     ScaleSetInstance,
     UserAssignedIdentity,
     VirtualMachine,
-    VirtualMachineExtension,
     VirtualMachineScaleSet,
 )
 from pytest_ampls.model.evidence import Answer, Gap, GapKind, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.machine import ArcMachineExtension, Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
     DataCollectionEndpoint,
@@ -31,15 +29,8 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.network import (
-    NetworkInterface,
-    PrivateDnsZone,
-    PrivateDnsZoneGroup,
-    PrivateEndpoint,
-    RecordSet,
-    VirtualNetwork,
-    VirtualNetworkLink,
-)
+from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId, key
 
 __all__ = ["RESOURCE_CLASSES", "Estate"]

@@ -11,6 +11,7 @@ from azure.core.credentials import AccessToken
 
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.cloud import Cloud
+from tests.arm.estate import Estate
 from tests.arm.server import Authority, Server
 
 TOKEN = "secret-token-of-the-test"
@@ -106,3 +107,9 @@ def client(make_client: Callable[..., ArmClient]) -> ArmClient:
 def cloud_of(url: str) -> Cloud:
     """Return a cloud whose Resource Manager is at a URL."""
     return Cloud(name="test", arm_endpoint=url, authority="https://127.0.0.1:9", audience=url)
+
+
+@pytest.fixture
+def estate(server: Server) -> Estate:
+    """An empty subscription."""
+    return Estate(server)

@@ -17,18 +17,20 @@ from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import Reading
 from pytest_ampls.model.types import API_VERSIONS
 from tests.arm.conftest import TOKEN, FakeClock, StaticCredential, cloud_of
+from tests.arm.gaps import throttled
+from tests.arm.names import (
+    ASSOCIATIONS,
+    GROUP,
+    RULE,
+    RULES,
+    RULES_PATH,
+    SCOPES,
+    SCOPES_PATH,
+    SUBSCRIPTION,
+    VM,
+    ZONE,
+)
 from tests.arm.server import Asked, Reply, Server
-
-SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
-GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
-SCOPES = "Microsoft.Insights/privateLinkScopes"
-RULES = "Microsoft.Insights/dataCollectionRules"
-ASSOCIATIONS = "Microsoft.Insights/dataCollectionRuleAssociations"
-SCOPES_PATH = f"{SUBSCRIPTION}/providers/{SCOPES}"
-RULES_PATH = f"{SUBSCRIPTION}/providers/{RULES}"
-RULE = f"{GROUP}/providers/{RULES}/dcr"
-ZONE = f"{GROUP}/providers/Microsoft.Network/privateDnsZones/privatelink.monitor.azure.com"
-VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm"
 
 
 def documents(reading: Reading) -> list[Any]:
@@ -75,13 +77,16 @@ def test_documents_survive_that_the_sdk_would_stumble_over(client: ArmClient, se
     assert documents(client.list(RULES, SUBSCRIPTION)) == [odd, {"id": "/fine"}]
 
 
+@pytest.mark.parametrize("end", [None, ""])
 @pytest.mark.parametrize("resource_type", [SCOPES, RULES])
-def test_follows_pages_to_the_end(client: ArmClient, server: Server, resource_type: str) -> None:
+def test_follows_pages_to_the_end(
+    client: ArmClient, server: Server, resource_type: str, end: str | None
+) -> None:
     """An empty page may have a next one; null, empty and missing links end the listing."""
     path = listing_path(resource_type, SUBSCRIPTION)
     server.on(path, Reply({"value": [{"id": "1"}], "nextLink": f"{server.url}/two?%24skiptoken=a{{b}}"}))
     server.on("/two", Reply({"value": [], "nextLink": "/three?page=3"}))
-    server.on("/three", Reply({"value": [{"id": "2"}], "nextLink": None}))
+    server.on("/three", Reply({"value": [{"id": "2"}], "nextLink": end}))
     reading = client.list(resource_type, SUBSCRIPTION)
     assert reading.gap is None
     assert [document["id"] for document in documents(reading)] == ["1", "2"]
@@ -140,11 +145,6 @@ def test_a_missing_ca_bundle_is_said_at_once(credential: StaticCredential, serve
 
 
 # ---------------------------------------------------------------- waiting
-
-
-def throttled(headers: dict[str, str], status: int = 429) -> Reply:
-    """Return an answer that says: later."""
-    return Reply({"error": {"code": "TooManyRequests", "message": "slow"}}, status=status, headers=headers)
 
 
 @pytest.mark.parametrize(

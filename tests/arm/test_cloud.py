@@ -14,8 +14,8 @@ from pytest_ampls.arm.cloud import CLOUDS, Cloud, discover
 from pytest_ampls.arm.credential import default_credential, lab_credential
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import GapKind
+from tests.arm.names import SCOPES, SCOPES_PATH, SUBSCRIPTION
 from tests.arm.server import Authority, Reply, Server
-from tests.arm.test_client import SCOPES, SCOPES_PATH, SUBSCRIPTION
 
 PATH = "/metadata/endpoints"
 

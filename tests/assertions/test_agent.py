@@ -173,6 +173,16 @@ def test_an_operating_system_may_have_a_long_name(plan: MonitoredBlueprint) -> N
 # ------------------------------------------------------------------- AMPLS504
 
 
+OTHER_EXTENSION: Document = {"publisher": "Contoso", "type": "Other", "provisioningState": "Succeeded"}
+
+
+@pytest.mark.parametrize("rule", ON_MACHINES, ids=[rule.id for rule in ON_MACHINES])
+def test_other_extensions_do_not_matter(plan: MonitoredBlueprint, rule: MachineRule) -> None:
+    """An extension of somebody else has no identity to name, and is no agent."""
+    plan.extend(VM1, "other", {**OTHER_EXTENSION, "provisioningState": "Failed"})
+    assert findings(rule, machine(plan.build())) == ()
+
+
 def flexible_profile(plan: MonitoredBlueprint) -> Document:
     """Return the extension profile of the Flexible set."""
     profile: Document = plan[SCALE_SETS, "flexible"]["properties"]["virtualMachineProfile"][
@@ -183,6 +193,7 @@ def flexible_profile(plan: MonitoredBlueprint) -> Document:
 
 def test_a_flexible_set_with_a_named_identity_passes(plan: MonitoredBlueprint) -> None:
     """Identity on the set, named by the agent of its profile or, without one there, by those of the instances."""
+    flexible_profile(plan)["extensions"].append({"name": "other", "properties": OTHER_EXTENSION})
     assert findings(assert_flexible_instances_use_uami, scale_set(plan.build())) == ()
     flexible_profile(plan)["extensions"] = None
     assert findings(assert_flexible_instances_use_uami, scale_set(plan.build())) == ()

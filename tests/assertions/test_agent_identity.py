@@ -176,7 +176,15 @@ def test_an_identity_that_is_not_attached_fails(
     """The agent gets no token; one rule says so, and the rule on explicit names points to it."""
     subject = with_agent(plan, settings, identity)
     assert outcome(subject) is expected
-    assert said in observed(assert_agent_identity, subject)
+    (finding,) = findings(assert_agent_identity, subject)
+    assert said in finding.observed
+    # The evidence is the document that is wrong: the machine's identities, or the extension's settings.
+    if expected is IdentityOutcome.MALFORMED:
+        assert finding.property == "extensions[any-name].properties.settings.authentication.managedIdentity"
+        assert "/virtualMachines/vm1/extensions?api-version=" in finding.evidence
+    else:
+        assert finding.property.startswith("identity")
+        assert "/virtualMachines/vm1?api-version=" in finding.evidence
     reason = why_not_applicable(assert_agent_identity_explicit, subject)
     assert reason == "the agent of 'vm1' gets no identity: AMPLS502 judges that"
 
@@ -211,6 +219,13 @@ def test_the_fix_names_the_lone_identity(plan: MonitoredBlueprint) -> None:
     assert f'"identifier-name": "mi_res_id", "identifier-value": "{UAMI}"' in str(caught.value)
     assert f"az vm extension set --ids {VM1} " in str(caught.value)
     assert "--name AzureMonitorLinuxAgent" in str(caught.value)
+
+
+def test_the_fix_attaches_what_the_agent_asks_for(plan: MonitoredBlueprint) -> None:
+    """The settings name the identity that is missing, whatever else is attached."""
+    with pytest.raises(ConformanceError) as caught:
+        assert_agent_identity(with_agent(plan, named(value=OTHER_UAMI), uami(UAMI)))
+    assert f"az vm identity assign --ids {VM1} --identities {OTHER_UAMI}\n" in str(caught.value)
 
 
 @pytest.mark.parametrize("identifier", ["client_id", "object_id"])

@@ -241,6 +241,10 @@ def test_a_lower_case_listing_tells_of_rules(plan: MonitoredBlueprint) -> None:
     """A rule's association may have any name, so its listing is enough; what it does not show it says."""
     estate = seen_from_containers(plan)
     assert findings(assert_rule_association, machine(estate)) == ()
+    unassociated(plan, "vm1", RESERVED)
+    assert observed(assert_config_endpoint_association, machine(seen_from_containers(plan))) == (
+        "no association of that name, by the listings of the rules and endpoints that were read"
+    )
     unassociated(plan, "vm1")
     lonely = machine(seen_from_containers(plan))
     for rule in (assert_rule_association, assert_config_endpoint_association):

@@ -178,6 +178,19 @@ def test_without_any_scope_there_is_none_to_propose(
     assert "scope" not in finding.tokens
 
 
+@pytest.mark.parametrize(("rule", "cls", "member"), MEMBERSHIP[1:])
+def test_where_there_is_a_choice_none_is_proposed(
+    plan: MonitoredBlueprint, rule: Rule[Any], cls: type[ScopableResource], member: str
+) -> None:
+    """Two scopes and no client that tells which: the finding names both and proposes neither."""
+    plan.scope("another")
+    del plan[MEMBERS, f"ampls/{member}"]
+    (finding,) = findings(rule, one(plan.build(), cls))
+    assert finding.expected == "a member of a private link scope"
+    assert finding.observed == "in no private link scope (scopes that were read: ampls, another)"
+    assert "scope" not in finding.tokens
+
+
 def test_a_workspace_belongs_into_the_scope_of_its_clients(plan: MonitoredBlueprint) -> None:
     """Membership of another scope than the clients' DNS leads to is not enough, and both are named."""
     plan.scope("another", [resource_id(WORKSPACES, "ws")])
@@ -206,6 +219,13 @@ def test_scoped_resources_that_resolve_pass(plan: MonitoredBlueprint) -> None:
         resource_id(AMPLS, "ampls", "scopedResources", "metrics"),
         {"linkedResourceId": "/subscriptions/00000000-0000-0000-0000-000000000009", "kind": "metrics"},
     )
+    assert findings(assert_scoped_resources_resolve, ampls(plan.build())) == ()
+
+
+def test_a_member_may_know_the_scope_by_another_name(plan: MonitoredBlueprint) -> None:
+    """What counts is the scope: the membership's own name differs between the two sides."""
+    reference = {"resourceId": resource_id(AMPLS, "ampls", "scopedResources", "some-guid")}
+    plan[WORKSPACES, "ws"]["properties"]["privateLinkScopedResources"] = [reference]
     assert findings(assert_scoped_resources_resolve, ampls(plan.build())) == ()
 
 
@@ -315,6 +335,8 @@ def test_closed_and_in_no_scope_is_unreachable(
     (finding,) = findings(assert_not_unreachable, one(plan.build(), cls))
     assert finding.property == path
     assert finding.observed.startswith("Disabled, and in no private link scope")
+    assert "/privatelinkscopes/ampls/scopedResources?" in finding.evidence
+    assert finding.tokens["scope"] == "ampls"
     put(plan[kind, name], path, "Enabled")
     reason = why_not_applicable(assert_not_unreachable, one(plan.build(), cls))
     assert reason.endswith("does not have public access Disabled")

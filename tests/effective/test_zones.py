@@ -22,8 +22,8 @@ from pytest_ampls.effective.zones import (
     zones_of_cloud,
 )
 from pytest_ampls.errors import AccessDeniedError, NotReadError
-from tests.builders import LINK_RESOURCES, build_estate, denied, resource_id
-from tests.private_estate import AMPLS, MONITOR, ODS, NetworkBlueprint, ampls, private_estate
+from tests.builders import AMPLS, LINK_RESOURCES, build_estate, denied, resource_id
+from tests.private_estate import MONITOR, ODS, NetworkBlueprint, ampls, private_estate
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "by_type" / "ampls_privateLinkResources.jsonl"
 
@@ -57,7 +57,7 @@ def test_names_belong_to_the_zone_with_the_longest_public_domain(
 
 def test_an_unknown_cloud_is_an_error_that_names_the_known_ones() -> None:
     """A table that does not exist is never an empty one."""
-    with pytest.raises(NotReadError, match="'AzureGermanCloud' are not known.*AzureUSGovernment"):
+    with pytest.raises(NotReadError, match=r"'AzureGermanCloud' are not known.*AzureUSGovernment"):
         zones_of_cloud("AzureGermanCloud")
 
 

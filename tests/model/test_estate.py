@@ -26,6 +26,7 @@ from pytest_ampls.model import (
 from tests.assertions.machines import MonitoredBlueprint, machine, monitored_estate, scale_set
 from tests.builders import (
     AMPLS,
+    ENDPOINTS,
     INSTANCES,
     MEMBERS,
     NICS,
@@ -123,6 +124,15 @@ def test_networks_know_their_clients(plan: MonitoredBlueprint) -> None:
     assert {part.label for part in estate.machines} == {"vm1", "vm2", "flexible_0", "arc", "uniform"}
     assert {link.label for link in estate.zone_links(vnet(estate, "hub"))} == {"hub"}
     assert estate.zone_links(vnet(estate, "spoke1")) == ()
+
+
+def test_private_endpoints_of_other_services_are_left_out(plan: MonitoredBlueprint) -> None:
+    """Only those of a private link scope count, however many others there are."""
+    plan.endpoint("storage", "ampls", "hub/endpoints", {})
+    (connection,) = plan[ENDPOINTS, "storage"]["properties"]["privateLinkServiceConnections"]
+    connection["properties"]["privateLinkServiceId"] = resource_id("Microsoft.Storage/storageAccounts", "st")
+    connection["properties"]["groupIds"] = ["blob"]
+    assert [endpoint.label for endpoint in plan.build().private_endpoints] == ["pe"]
 
 
 def test_an_interface_that_does_not_exist_is_an_error(plan: MonitoredBlueprint) -> None:

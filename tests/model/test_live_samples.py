@@ -30,8 +30,8 @@ from pytest_ampls.model import (
     VirtualMachineScaleSet,
     Workspace,
 )
-from pytest_ampls.model.compute import Identity
 from pytest_ampls.model.estate import RESOURCE_CLASSES
+from pytest_ampls.model.machine import Identity
 from pytest_ampls.model.resource import key
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

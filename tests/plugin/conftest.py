@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import pytest_ampls.arm.client
 import pytest_ampls.arm.credential
 import pytest_ampls.assertions
 import pytest_ampls.lab
 import pytest_ampls.run
 from pytest_ampls.arm.snapshot import save
-
 from pytest_ampls.options import Settings
 from pytest_ampls.reading import read_snapshot
 
@@ -41,6 +44,19 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         return done[spec]
 
     return record
+
+
+def run_pytest(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a folder, in a process with these variables added to its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.conftest import run_pytest
+
 GUID = "11111111-2222-3333-4444-555555555555"
 
 
@@ -36,23 +38,27 @@ def test_a_project_that_does_not_use_it_is_left_alone(pytester: pytest.Pytester)
     result.assert_outcomes(passed=1)
 
 
-def test_the_command_line_wins_over_ini_and_environment(
-    pytester: pytest.Pytester, healthy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_line_wins_over_ini_and_environment(pytester: pytest.Pytester, healthy: str) -> None:
     """Precedence is command line, ini file, environment; the header says which one it was."""
     pytester.makepyfile("def test_x(estate): assert estate.workspaces")
     path = healthy.partition("=")[2]
-    monkeypatch.setenv("AMPLS_SNAPSHOT", path)
-    from_env = pytester.runpytest_inprocess()
-    from_env.stdout.fnmatch_lines(["ampls: snapshot *(from AMPLS_SNAPSHOT)*"])
-    monkeypatch.setenv("AMPLS_SNAPSHOT", "there-is-no-such-file")
+    from_env = run_pytest(pytester.path, AMPLS_SNAPSHOT=path)
+    assert "(from AMPLS_SNAPSHOT)" in from_env.stdout
     pytester.makeini(f"[pytest]\nampls_snapshot = {path}\n")
-    from_ini = pytester.runpytest_inprocess()
-    from_ini.stdout.fnmatch_lines(["ampls: snapshot *(from ampls_snapshot in tox.ini)*"])
+    from_ini = run_pytest(pytester.path, AMPLS_SNAPSHOT="there-is-no-such-file")
+    assert "(from ampls_snapshot in tox.ini)" in from_ini.stdout
     pytester.makeini("[pytest]\nampls_snapshot = there-is-no-such-file\n")
-    from_option = pytester.runpytest_inprocess(healthy)
-    from_option.stdout.fnmatch_lines(["ampls: snapshot *(from --ampls-snapshot)*"])
-    assert from_env.ret == from_ini.ret == from_option.ret == pytest.ExitCode.OK
+    from_option = run_pytest(pytester.path, healthy)
+    assert "(from --ampls-snapshot)" in from_option.stdout
+    assert from_env.returncode == from_ini.returncode == from_option.returncode == 0
+
+
+def test_several_values_in_the_environment(pytester: pytest.Pytester) -> None:
+    """Spaces separate values, because one value may list several addresses with commas."""
+    pytester.makepyfile("def test_x(estate): assert len(estate.vantage_points) > 2")
+    both = "a=127.0.0.1:1,127.0.0.1:2 a=127.0.0.1:3"
+    result = run_pytest(pytester.path, AMPLS_LAB="hub-and-spoke", AMPLS_RESOLVER=both)
+    assert "two resolvers are called 'a'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,11 @@ def test_help_markers_and_fixtures_read_well(pytester: pytest.Pytester) -> None:
         ["*Azure Monitor Private Link Scope conformance*", "*--ampls-subscription=ID*", "*--ampls-lab=*"]
     )
     pytester.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.ampls(name=*"])
-    shown = pytester.runpytest_inprocess("--fixtures").stdout.str().partition("fixtures defined from pytest_ampls")[2]
+    shown = (
+        pytester.runpytest_inprocess("--fixtures")
+        .stdout.str()
+        .partition("fixtures defined from pytest_ampls")[2]
+    )
     ours = shown.partition("fixtures defined from")[0]
     for fixture in ("ampls", "estate", "judge", "machine", "resolver", "vm", "workspace"):
         assert f"\n{fixture} " in ours

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.conftest import run_pytest
+
 WATCHER = """
 import ipaddress, os, sys
 
@@ -25,23 +27,25 @@ sys.addaudithook(watch)
 
 
 def _is_loopback(line: str) -> bool:
-    return "('127." in line or line.split()[1].startswith("127.") or "None" in line
+    return "('127." in line or "('::1'" in line or line.split()[1].startswith("127.") or "None" in line
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_nothing_leaves_loopback(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
-) -> None:
+def test_nothing_leaves_loopback(tmp_path: Path, workers: str) -> None:
     """Every address that a socket is given, and every name that is looked up, is loopback's."""
-    log = pytester.path / "traffic"
-    (pytester.path / "sitecustomize.py").write_text(WATCHER)
-    monkeypatch.setenv("AMPLS_TEST_TRAFFIC", str(log))
-    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    result = pytester.runpytest_subprocess(
-        "--pyargs", "pytest_ampls.conformance", "--ampls-lab=hub-and-spoke", "-n", workers
+    log = tmp_path / "traffic"
+    (tmp_path / "sitecustomize.py").write_text(WATCHER)
+    result = run_pytest(
+        tmp_path,
+        "--pyargs",
+        "pytest_ampls.conformance",
+        "--ampls-lab=hub-and-spoke",
+        f"-n{workers}",
+        AMPLS_TEST_TRAFFIC=str(log),
+        PYTHONPATH=str(tmp_path),
+        PYTHONSAFEPATH="",
     )
-    assert result.ret == pytest.ExitCode.OK
+    assert result.returncode == 0, result.stdout
     lines = log.read_text().splitlines()
     assert any(line.startswith("socket.connect") for line in lines)
     assert not [line for line in lines if not _is_loopback(line)]

@@ -6,8 +6,6 @@ the subscriptions in turn. Every tenth VM is a Windows machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pytest_ampls.lab.estate import monitor, network
 from pytest_ampls.lab.estate.endpoint import add_private_endpoint
 from pytest_ampls.lab.estate.site import Site
@@ -23,6 +21,7 @@ _LOCATION = "westeurope"
 _DNS_SERVER = "10.0.0.4"
 _SPOKE_SIZE = 500
 _MOST_VMS = 100_000
+"""Two hundred spokes: the second octet of their prefixes is their number."""
 
 
 def _whole(parameters: dict[str, str], key: str, default: int, most: int) -> int:
@@ -55,17 +54,15 @@ def _add_hub(site: Site) -> tuple[Document, Monitoring]:
     return hub, parts
 
 
-def _spoke_maker(hub: Document) -> Callable[[Site, int], Document]:
-    def make(site: Site, number: int) -> Document:
-        prefix = f"10.{number}" if number < 256 else f"172.{16 + (number - 256)}"
-        spoke = network.virtual_network(
-            site, f"spoke{number}", f"{prefix}.0.0/16", {"vm": f"{prefix}.0.0/20"}, (_DNS_SERVER,)
-        )
-        network.peer(hub, spoke)
-        site.add(spoke)
-        return spoke
-
-    return make
+def _add_spoke(site: Site, hub: Document, number: int) -> Document:
+    """Add a spoke of a /16 that asks the hub's DNS server."""
+    prefix = f"10.{number}"
+    spoke = network.virtual_network(
+        site, f"spoke{number}", f"{prefix}.0.0/16", {"vm": f"{prefix}.0.0/20"}, (_DNS_SERVER,)
+    )
+    network.peer(hub, spoke)
+    site.add(spoke)
+    return spoke
 
 
 def build(parameters: dict[str, str]) -> Estate:
@@ -80,19 +77,17 @@ def build(parameters: dict[str, str]) -> Estate:
     ids = [estate.add_subscription(guid("subscription", "fleet", str(n)), f"fleet-{n}") for n in range(count)]
     hub_site = Site(estate, estate.add_group(ids[0], "fleet-hub", _LOCATION), _LOCATION)
     hub, parts = _add_hub(hub_site)
-    make_spoke = _spoke_maker(hub)
     # The DNS server is one of the machines, the first.
     add_client(hub_site, "vm00000", subnet_of(hub, "vm"), _DNS_SERVER, parts)
     for first in range(1, vms, _SPOKE_SIZE):
         number = first // _SPOKE_SIZE + 1
         group = estate.add_group(ids[number % count], f"fleet-spoke{number}", _LOCATION)
         site = Site(estate, group, _LOCATION)
-        spoke = make_spoke(site, number)
+        spoke = _add_spoke(site, hub, number)
         subnet = subnet_of(spoke, "vm")
-        prefix = spoke["properties"]["addressSpace"]["addressPrefixes"][0].split(".0.0/")[0]
         for at in range(first, min(first + _SPOKE_SIZE, vms)):
             offset = at - first + 4
             os_type = "Windows" if at % 10 == 0 else "Linux"
-            address = f"{prefix}.{offset // 256}.{offset % 256}"
+            address = f"10.{number}.{offset // 256}.{offset % 256}"
             add_client(site, f"vm{at:05d}", subnet, address, parts, os_type=os_type)
     return estate

@@ -9,7 +9,7 @@ from pytest_ampls.lab.estate.monitor import component_ingestion_host
 from pytest_ampls.lab.estate.site import entity_tag, system_data
 from pytest_ampls.lab.fault.pick import first, scope_connection, site_of
 from pytest_ampls.lab.fault.registry import estate_fault
-from pytest_ampls.lab.store import Document, Estate
+from pytest_ampls.lab.store import Document, Estate, guid
 
 __all__: list[str] = []
 
@@ -98,7 +98,7 @@ def app_insights_not_in_scope(estate: Estate) -> None:
     "dangling-scoped-resource",
     "a scoped resource points to a workspace that does not exist",
     breaks="106",
-    estates=_EVERYWHERE,
+    estates="hub-and-spoke fleet",
 )
 def dangling_scoped_resource(estate: Estate) -> None:
     """Leave a scoped resource behind whose workspace is gone."""
@@ -132,13 +132,20 @@ def scoped_resource_failed(estate: Estate) -> None:
 
 @estate_fault(
     "one-sided-membership",
-    "the scope names the workspace, but the workspace does not name the scope",
+    "the scope names the workspace, but the workspace names another, deleted scope",
     breaks="106",
     estates=_EVERYWHERE,
 )
 def one_sided_membership(estate: Estate) -> None:
-    """Take the reverse membership off the workspace."""
-    first(estate, _WORKSPACE)["properties"].pop("privateLinkScopedResources")
+    """Let the workspace name a former scope.
+
+    Leaving the list out would prove nothing: answers without it are common.
+    """
+    scope, workspace = first(estate, _SCOPE), first(estate, _WORKSPACE)
+    member_id = f"{scope['id']}-former/scopedresources/workspace"
+    workspace["properties"]["privateLinkScopedResources"] = [
+        {"resourceId": member_id, "scopeId": guid("scope", "former")}
+    ]
 
 
 @estate_fault(

@@ -1,0 +1,12 @@
+"""Ids and types that the tests of the reader use."""
+
+SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
+SCOPES = "Microsoft.Insights/privateLinkScopes"
+RULES = "Microsoft.Insights/dataCollectionRules"
+ASSOCIATIONS = "Microsoft.Insights/dataCollectionRuleAssociations"
+SCOPES_PATH = f"{SUBSCRIPTION}/providers/{SCOPES}"
+RULES_PATH = f"{SUBSCRIPTION}/providers/{RULES}"
+RULE = f"{GROUP}/providers/{RULES}/dcr"
+ZONE = f"{GROUP}/providers/Microsoft.Network/privateDnsZones/privatelink.monitor.azure.com"
+VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm"
