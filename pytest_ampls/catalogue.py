@@ -290,8 +290,9 @@ class Rule(Generic[P]):
             for finding in self.check(*args, **kwargs):
                 findings.append(finding)  # what was found before an error must not be lost
         except NotApplicable as reason:
-            self._record(subject, Verdict.NOT_APPLICABLE, reason=str(reason))
-            return
+            if not findings:
+                self._record(subject, Verdict.NOT_APPLICABLE, reason=str(reason))
+                return
         except EvidenceError as error:
             if not findings:
                 self._record(subject, Verdict.UNVERIFIED, reason=str(error))

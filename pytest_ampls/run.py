@@ -205,6 +205,8 @@ class Run:
             terminalreporter.section("AMPLS conformance")
             for line in terminal.summary_lines(self._judgements, CATALOGUE):
                 terminalreporter.write_line(line)
+            for line in terminal.unverified_lines(self._judgements):
+                terminalreporter.write_line(line, yellow=True)
             terminalreporter.write_line(terminal.evidence_line(self.snapshot))
         skipped = self._outcomes["skipped"]
         if skipped and self._outcomes.total() == skipped:

@@ -144,7 +144,7 @@ def _overwritten(
         if claim.endpoint in holders or zone.key not in zones_written(claim.endpoint):
             continue
         for other in scopes_of(claim.endpoint):
-            if other not in reached and all(lacking(scope, other) for scope in reached):
+            if all(lacking(scope, other) for scope in reached):
                 return (
                     f"overwritten by private endpoint {_named(holders[0])}, which lacks members of scope "
                     f"{other.label!r} of private endpoint {claim.endpoint.label!r}"

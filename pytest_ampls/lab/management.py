@@ -31,7 +31,11 @@ AUDIENCES: Final = ("https://management.core.windows.net/", "https://management.
 
 
 def metadata(origin: str, version: str) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return the cloud's endpoints: one object for old versions, an array of clouds for new ones."""
+    """Return the cloud's endpoints, in the shape that clients of an api-version rely on.
+
+    An object of four keys before 2018-05-01, an array of clouds before 2022-09-01, and since then
+    one cloud (the Azure CLI, ``az cloud register``, reads the last).
+    """
     if version < "2018-05-01":
         return {
             "galleryEndpoint": f"{origin}/gallery/",
@@ -65,7 +69,7 @@ def metadata(origin: str, version: str) -> dict[str, Any] | list[dict[str, Any]]
         "logAnalyticsResourceId": f"{origin}",
         "appInsightsResourceId": f"{origin}",
     }
-    return [cloud]
+    return [cloud] if version < "2022-09-01" else cloud
 
 
 def tenant_document() -> Document:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_ampls.errors import DocumentError
 from pytest_ampls.model.machine import (
@@ -17,6 +17,9 @@ from pytest_ampls.model.machine import (
 from pytest_ampls.model.monitor import IdReference
 from pytest_ampls.model.network import NetworkInterface
 from pytest_ampls.model.resource import Part, Resource, key
+
+if TYPE_CHECKING:
+    from pytest_ampls.model.estate import Estate
 
 __all__ = [
     "ArcMachine",
@@ -209,13 +212,17 @@ class VirtualMachineScaleSet(Machine, frozen=True, kw_only=True):
     def instances(self) -> tuple[VirtualMachine, ...] | tuple[ScaleSetInstance, ...]:
         """Its instances: virtual machines of their own for Flexible, children of the set for Uniform."""
         if self.is_flexible:
-            return tuple(
-                vm
-                for vm in self.estate.virtual_machines
-                if vm.properties.virtual_machine_scale_set is not None
-                and key(vm.properties.virtual_machine_scale_set.id or "") == self.key
-            )
+            return self.estate.once(_instances_by_set).get(self.key, ())
         return self.estate.children(ScaleSetInstance, self)
+
+
+def _instances_by_set(estate: Estate) -> dict[str, tuple[VirtualMachine, ...]]:
+    found: dict[str, list[VirtualMachine]] = {}
+    for machine in estate.virtual_machines:
+        reference = machine.properties.virtual_machine_scale_set
+        if reference is not None and reference.id:
+            found.setdefault(key(reference.id), []).append(machine)
+    return {scale_set: tuple(machines) for scale_set, machines in found.items()}
 
 
 class ScaleSetInstanceProperties(Part, frozen=True, kw_only=True):

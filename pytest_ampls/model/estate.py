@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pytest_ampls.model.compute import (
     VirtualMachine,
     VirtualMachineScaleSet,
 )
-from pytest_ampls.model.evidence import Answer, Gap, GapKind, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.evidence import Answer, Gap, Reading, Snapshot, Subscription, VantagePoint
 from pytest_ampls.model.machine import ArcMachineExtension, Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
@@ -32,6 +32,7 @@ from pytest_ampls.model.monitor import (
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId, key
+from pytest_ampls.model.table import Table
 
 __all__ = ["RESOURCE_CLASSES", "Estate"]
 
@@ -70,66 +71,6 @@ RESOURCE_CLASSES: Final[Mapping[str, type[Resource]]] = {cls.ARM_TYPE.lower(): c
 """Resource type in lower case to the class of the model."""
 
 
-class _Identified(msgspec.Struct):
-    """What can be told of a document that does not parse."""
-
-    id: str | None = None
-
-
-class _Table(Generic[R]):
-    """All readings of one type, decoded: resources by id, and what is missing by scope."""
-
-    def __init__(self, cls: type[R], readings: Iterable[Reading], estate: Estate) -> None:
-        self.cls = cls
-        self.resources: dict[str, R] = {}
-        self.listings: dict[str, tuple[R, ...]] = {}
-        self.covered: set[str] = set()
-        self.gaps: dict[str, Gap] = {}
-        self.defects: dict[str, Gap] = {}
-        self.requests: dict[str, str] = {}
-        self._decoder = msgspec.json.Decoder(cls)
-        for reading in readings:
-            self._add(reading, estate)
-
-    def _add(self, reading: Reading, estate: Estate) -> None:
-        scope = key(reading.scope)
-        self.requests.setdefault(scope, reading.request)
-        if reading.gap is not None:
-            self.gaps[scope] = reading.gap
-            return
-        decoded = []
-        for document in reading.documents:
-            resource = self._decode(document, reading, estate)
-            if resource is not None:
-                decoded.append(resource)
-                self.resources.setdefault(resource.key, resource)
-        self.covered.add(scope)
-        if not reading.single:
-            self.listings[scope] = tuple(decoded)
-
-    def _decode(self, document: msgspec.Raw, reading: Reading, estate: Estate) -> R | None:
-        try:
-            resource = self._decoder.decode(document)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            where = _id_of(document) or reading.scope
-            gap = Gap(
-                kind=GapKind.MALFORMED,
-                message=f"{self.cls.NOUN} {where}: the document that {reading.request} returned cannot be "
-                f"understood: {error}. Nothing about this resource is verified",
-            )
-            self.defects[key(where)] = gap
-            return None
-        resource.__dict__.update(_estate=estate, _document=document, _listed_by=reading.scope)
-        return resource
-
-
-def _id_of(document: msgspec.Raw) -> str | None:
-    try:
-        return msgspec.json.decode(document, type=_Identified).id
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return None
-
-
 class Estate:
     """Everything that was read of an estate.
 
@@ -144,7 +85,7 @@ class Estate:
         self._readings: dict[str, list[Reading]] = {}
         for reading in snapshot.readings:
             self._readings.setdefault(reading.type.lower(), []).append(reading)
-        self._tables: dict[type[Resource], _Table[Resource]] = {}
+        self._tables: dict[type[Resource], Table[Resource]] = {}
         self._once: dict[tuple[object, ...], object] = {}
 
     def once(self, compute: Callable[..., V], *subjects: Resource) -> V:
@@ -190,10 +131,10 @@ class Estate:
 
     # ---------------------------------------------------------------- tables
 
-    def _table(self, cls: type[R]) -> _Table[R]:
+    def _table(self, cls: type[R]) -> Table[R]:
         if cls not in self._tables:
             readings = self._readings.get(cls.ARM_TYPE.lower(), ())
-            self._tables[cls] = _Table(cls, readings, self)
+            self._tables[cls] = Table(cls, readings, self)
         return self._tables[cls]  # type: ignore[return-value]  # keyed by its own class
 
     def known(self, cls: type[R]) -> tuple[R, ...]:
@@ -262,6 +203,20 @@ class Estate:
         if parent.key not in table.listings:
             raise NotReadError(f"the {cls.NOUN}s of {parent.NOUN} {parent.id} were not read")
         return table.listings[parent.key]
+
+    def require_complete(self) -> None:
+        """Make sure that every listing succeeded and every document was understood.
+
+        A resource that no listing named is judged by nobody; where a listing broke off, some may be missing.
+
+        Raises:
+            EvidenceError: something is missing; the message says how much, and the first of it why.
+        """
+        gaps = [reading.gap for reading in self.snapshot.readings if reading.gap and not reading.single]
+        gaps += [gap for cls in RESOURCE_CLASSES.values() for gap in self._table(cls).defects.values()]
+        if gaps:
+            others = f" (and {len(gaps) - 1} more like this)" if len(gaps) > 1 else ""
+            raise type(gaps[0].error())(f"the evidence is incomplete: {gaps[0].message}{others}")
 
     def document(self, resource: Resource) -> msgspec.Raw:
         """Return the document of a resource as it came over the wire."""

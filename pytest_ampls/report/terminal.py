@@ -10,10 +10,11 @@ from typing import Any
 from pytest_ampls.catalogue import Judgement, Rule, Severity, Verdict
 from pytest_ampls.model.evidence import Snapshot
 
-__all__ = ["catalogue_lines", "evidence_line", "summary_lines"]
+__all__ = ["catalogue_lines", "evidence_line", "summary_lines", "unverified_lines"]
 
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFORMATION)
 _UNKNOWN_RULE = "other"
+_SHOWN_REASONS = 8
 
 
 def summary_lines(judgements: Iterable[Judgement], catalogue: Mapping[str, Rule[Any]]) -> Iterator[str]:
@@ -80,6 +81,15 @@ def evidence_line(snapshot: Snapshot) -> str:
     if missing:
         parts.append(f"{missing} reads refused or failed")
     return f"evidence: {', '.join(parts)}, read at {when} in {statistics.seconds:.1f} s"
+
+
+def unverified_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+    """Yield each reason why something was not verified, once, with how often; the most frequent first."""
+    counts = Counter(entry.reason for entry in judgements if entry.verdict is Verdict.UNVERIFIED)
+    for reason, count in counts.most_common(_SHOWN_REASONS):
+        yield f"not verified: {reason}" + (f" ({count} verdicts)" if count > 1 else "")
+    if len(counts) > _SHOWN_REASONS:
+        yield f"not verified: … and {len(counts) - _SHOWN_REASONS} more reasons"
 
 
 def catalogue_lines(catalogue: Mapping[str, Rule[Any]]) -> Iterator[str]:

@@ -198,6 +198,26 @@ def test_progress_tells_of_throttling(
     assert said == [f"{SCOPES}: throttled, waiting 40 s"]
 
 
+def test_a_throttled_request_holds_back_its_neighbours(
+    make_client: Callable[..., ArmClient], server: Server, clock: FakeClock
+) -> None:
+    """While one request waits, the others of its provider do too, and those of another do not."""
+    components, networks = "Microsoft.Insights/components", "Microsoft.Network/virtualNetworks"
+    for kind in (components, networks):
+        server.on(f"{SUBSCRIPTION}/providers/{kind}", Reply({"value": []}))
+    server.on(SCOPES_PATH, throttled({"Retry-After": "5"}), Reply({"value": []}))
+    waits: list[list[float]] = []
+
+    def neighbours(_: str) -> None:
+        for kind in (networks, components):
+            client.list(kind, SUBSCRIPTION)
+            waits.append(list(clock.waits))
+
+    client = make_client(on_progress=neighbours)
+    client.list(SCOPES, SUBSCRIPTION)
+    assert waits == [[], [5.0]]
+
+
 def test_paces_itself_per_subscription_and_provider(
     make_client: Callable[..., ArmClient], server: Server, clock: FakeClock
 ) -> None:

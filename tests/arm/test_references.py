@@ -77,6 +77,17 @@ def test_documents_of_a_broken_listing_are_read_singly(client: ArmClient, estate
     assert [reading.scope for reading in readings if reading.single] == [workspace]
 
 
+def test_nothing_is_followed_from_a_broken_listing(client: ArmClient, estate: Estate) -> None:
+    """Nothing may rest on its documents, so neither their children nor what they name is read."""
+    destinations = {"logAnalytics": [{"workspaceResourceId": resource(WORKSPACES, "far", FOREIGN)}]}
+    rule = {"id": RULE, "properties": {"destinations": destinations}}
+    broken = {"value": [rule], "nextLink": f"{estate.server.url}/broken"}
+    estate.server.on(f"{SUBSCRIPTION}/providers/{RULES}", Reply(broken))
+    estate.server.on("/broken", denied())
+    _, readings = read_estate(client, [BARE])
+    assert {reading.scope for reading in readings} == {SUBSCRIPTION}
+
+
 def test_zones_that_a_group_names_are_read_whatever_their_name(client: ArmClient, estate: Estate) -> None:
     """A zone of an unforeseen name matters as soon as a zone group writes to it."""
     end, zone = resource(PRIVATE_ENDPOINTS, "pe"), resource(ZONES, "unforeseen.example")

@@ -69,6 +69,7 @@ def test_the_same_snapshot_is_the_same_file_and_only_the_owners(tmp_path: Path) 
     for name in ("a", "b"):
         save(tmp_path / name, SNAPSHOT)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes()[4:8] == bytes(4)  # gzip's own time stamp, RFC 1952
     if os.name == "posix":
         assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 

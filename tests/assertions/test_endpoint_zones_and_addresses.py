@@ -117,6 +117,15 @@ class TestZoneGroupComplete:
         found = findings(assert_zone_group_complete, endpoint(plan.build()))
         assert [finding.observed for finding in found] == ["no DNS zone group"] * 5
 
+    def test_an_endpoint_whose_names_are_unknown_needs_records_in_every_zone(
+        self, plan: NetworkBlueprint
+    ) -> None:
+        """Without names nothing says that a zone may stay empty."""
+        plan[ENDPOINTS, "pe"]["properties"].update(networkInterfaces=[], customDnsConfigs=[])
+        zone_config(plan, AGENTSVC)["recordSets"] = []
+        (finding,) = findings(assert_zone_group_complete, endpoint(plan.build()))
+        assert finding.expected == "records"
+
     def test_a_group_that_is_not_provisioned_is_named(self, plan: NetworkBlueprint) -> None:
         """The group's own state counts."""
         plan[ZONE_GROUPS, "pe/default"]["properties"]["provisioningState"] = "Failed"

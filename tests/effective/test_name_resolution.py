@@ -72,8 +72,9 @@ class TestResolvingNetworks:
         assert resolving(plan.build(), "spoke1") == ["hub"]
 
     def test_a_hub_that_names_its_own_server_is_the_end(self, plan: NetworkBlueprint) -> None:
-        """The server itself can only ask Azure-provided DNS where it is."""
-        set_dns(plan, "hub", "192.168.0.4")
+        """The server itself can only ask Azure-provided DNS where it is, whatever else its network names."""
+        set_dns(plan, "hub", "192.168.0.4", "192.168.2.4")
+        set_dns(plan, "spoke2")
         assert resolving(plan.build(), "spoke1") == ["hub"]
 
     def test_servers_of_the_holding_network_are_followed(self, plan: NetworkBlueprint) -> None:

@@ -32,7 +32,7 @@ def suite_tests() -> dict[str, Callable[..., None]]:
         name: function
         for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if name.startswith("test_")
+        if name.startswith("test_ampls")
     }
 
 

@@ -88,9 +88,11 @@ def test_the_secret_is_fresh_and_hidden() -> None:
 
 
 def test_cloud_metadata_shapes(arm: ArmClient) -> None:
-    """Old api-versions get one object, new ones an array of clouds; neither needs a token."""
+    """Each api-version has its shape: four keys, an array of clouds, one cloud; none needs a token."""
     old = arm.send("GET", "/metadata/endpoints?api-version=2015-01-01").json
-    (new,) = arm.send("GET", "/metadata/endpoints?api-version=2022-09-01").json
+    (listed,) = arm.send("GET", "/metadata/endpoints?api-version=2019-05-01").json
+    new = arm.send("GET", "/metadata/endpoints?api-version=2022-09-01").json
     assert old["authentication"]["loginEndpoint"] == f"{arm.lab.authority}/"
+    assert listed == new
     assert new["resourceManager"] == f"{arm.lab.arm_endpoint}/"
     assert new["authentication"]["audiences"] == old["authentication"]["audiences"]
