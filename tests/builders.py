@@ -104,17 +104,7 @@ def build_estate(
         vantage_points: as in the snapshot.
         answers: as in the snapshot.
     """
-    listings: dict[tuple[str, str], list[Document]] = {}
-    for kind in API_VERSIONS:
-        if kind not in _LISTED_BELOW:
-            listings.update({(kind, f"/subscriptions/{each}"): [] for each in subscriptions})
-    for kind, given in (documents or {}).items():
-        for document in given:
-            for child in CHILDREN.get(kind, ()):
-                listings.setdefault((child, key(document["id"])), [])
-            listings.setdefault((kind, _scope_of(kind, document)), []).append(document)
-    for (kind, parent), given in (children or {}).items():
-        listings[kind, key(parent)] = list(given)
+    listings = _listings(documents or {}, children or {}, subscriptions)
     failed = {
         (name, "") if isinstance(name, str) else (name[0], key(name[1])): gap
         for name, gap in (gaps or {}).items()
@@ -141,6 +131,26 @@ def build_estate(
             answers=tuple(answers),
         )
     )
+
+
+def _listings(
+    documents: Mapping[str, Iterable[Document]],
+    children: Mapping[tuple[str, str], Iterable[Document]],
+    subscriptions: Iterable[str],
+) -> dict[tuple[str, str], list[Document]]:
+    """Return (type, scope of the listing) to documents, with an empty listing where there are none."""
+    listings: dict[tuple[str, str], list[Document]] = {}
+    for kind in API_VERSIONS:
+        if kind not in _LISTED_BELOW:
+            listings.update({(kind, f"/subscriptions/{each}"): [] for each in subscriptions})
+    for kind, given in documents.items():
+        for document in given:
+            for child in CHILDREN.get(kind, ()):
+                listings.setdefault((child, key(document["id"])), [])
+            listings.setdefault((kind, _scope_of(kind, document)), []).append(document)
+    for (kind, parent), given in children.items():
+        listings[kind, key(parent)] = list(given)
+    return listings
 
 
 def _scope_of(kind: str, document: Document) -> str:

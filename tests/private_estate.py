@@ -151,6 +151,20 @@ class NetworkBlueprint(Blueprint):
             },
             location="westeurope",
         )
+        self._interface(name, place, members)
+        self.add(
+            CONNECTIONS,
+            resource_id(AMPLS, scope, "privateEndpointConnections", f"{name}.connection").lower(),
+            {
+                "provisioningState": "Succeeded",
+                "privateEndpoint": {"id": resource_id(ENDPOINTS, name).lower()},
+                "privateLinkServiceConnectionState": dict(state),
+            },
+        )
+
+    def _interface(self, name: str, place: Document, members: Mapping[str, tuple[str, str]]) -> None:
+        """Add the interface of a private endpoint."""
+        nic = resource_id(NICS, f"{name}.nic")
         self.add(
             NICS,
             nic,
@@ -173,15 +187,6 @@ class NetworkBlueprint(Blueprint):
                 ],
             },
             location="westeurope",
-        )
-        self.add(
-            CONNECTIONS,
-            resource_id(AMPLS, scope, "privateEndpointConnections", f"{name}.connection").lower(),
-            {
-                "provisioningState": "Succeeded",
-                "privateEndpoint": {"id": resource_id(ENDPOINTS, name).lower()},
-                "privateLinkServiceConnectionState": dict(state),
-            },
         )
 
     def zone_group(self, endpoint: str, records: Mapping[str, Mapping[str, str]]) -> Document:
