@@ -115,7 +115,7 @@ def arc_machine(request: pytest.FixtureRequest) -> ArcMachine:
 
 @pytest.fixture
 def virtual_network(request: pytest.FixtureRequest) -> VirtualNetwork:
-    """A VNet that machines are in; the test runs once per VNet."""
+    """A VNet that machines or private endpoints of scopes are in; the test runs once per VNet."""
     found: VirtualNetwork = _subject(request)
     return found
 

@@ -125,7 +125,8 @@ def _live_snapshot(
         )
     credential = seam(cloud) if seam is not None else None
     if credential is None:
-        credential = default_credential(cloud, tenant_id=settings.tenant or None)
+        ca_bundle = settings.ca_bundle or None
+        credential = default_credential(cloud, tenant_id=settings.tenant or None, ca_bundle=ca_bundle)
     return _read(settings, cloud, credential, wanted or (resolver.system(),))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_ampls.effective.zones import monitor_zones
 from pytest_ampls.errors import ConfigurationError, EvidenceError
 from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
 from pytest_ampls.model.estate import Estate
@@ -60,10 +61,19 @@ def _monitor_endpoints(estate: Estate) -> Iterable[PrivateEndpoint]:
 
 
 def _monitor_zones(estate: Estate) -> Iterable[PrivateDnsZone]:
-    from pytest_ampls.effective.zones import ZONES
-
-    wanted = {origin for origins in ZONES.values() for origin in origins}
+    wanted = monitor_zones(estate)
     return (zone for zone in estate.known(PrivateDnsZone) if zone.origin in wanted)
+
+
+def _networks(estate: Estate) -> Iterable[VirtualNetwork]:
+    """Return the VNets that machines are in, then those that only hold private endpoints of scopes."""
+    found = {network.key: network for network in estate.client_networks}
+    for endpoint in estate.private_endpoints:
+        place = endpoint.virtual_network_id
+        network = estate.get(VirtualNetwork, place) if place else None
+        if network is not None:
+            found.setdefault(network.key, network)
+    return found.values()
 
 
 def _resolvers(estate: Estate) -> Iterable[Resolver]:
@@ -94,10 +104,10 @@ SUBJECTS: Final[Mapping[str, Kind]] = {
     "vmss": Kind(noun="scale set", plural="scale sets", classes=(VirtualMachineScaleSet,)),
     "arc_machine": Kind(noun="Arc machine", plural="Arc machines", classes=(ArcMachine,)),
     "virtual_network": Kind(
-        noun="client VNet",
-        plural="client VNets",
+        noun="VNet with machines or private endpoints",
+        plural="VNets with machines or private endpoints",
         classes=(VirtualNetwork,),
-        choose=lambda estate: estate.client_networks,
+        choose=_networks,
     ),
     "private_endpoint": Kind(
         noun="private endpoint of a private link scope",

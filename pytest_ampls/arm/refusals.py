@@ -212,7 +212,8 @@ def _lasting(call: Call, status: int, what: str, envelope: _Envelope) -> Trouble
         kind, todo = GapKind.UNAUTHENTICATED, _TODO_SIGN_IN
     elif status == 403:
         named = _ACTION.search(envelope.message)
-        permission = named[1] if named else f"{call.type}/read"
+        # Listing record sets of every type is an action of its own name.
+        permission = named[1] if named else f"{call.type.replace('/recordSets', '/ALL')}/read"
         kind = GapKind.DENIED
         todo = f"Grant the identity the action {permission} there; the role Reader has it"
     elif status == 404 and envelope.strange:

@@ -183,8 +183,11 @@ def public_name(name: str, zone: str) -> str:
 def monitor_zones(estate: Estate) -> frozenset[str]:
     """Return the origins of all zones that Azure Monitor private endpoints keep records in.
 
-    Zones of the estate's cloud, and whatever the scopes that were read demand. A scope whose demands
-    could not be read adds nothing here; the rules that rest on the demands say so.
+    Zones of the estate's cloud, and whatever the scopes that were read demand. In a known cloud a scope
+    whose demands could not be read adds nothing here; the rules that rest on the demands say so.
+
+    Raises:
+        EvidenceError: the cloud is not in the table, and the demands of the scopes were not all read.
     """
     return estate.once(_monitor_zones)
 
@@ -195,4 +198,8 @@ def _monitor_zones(estate: Estate) -> frozenset[str]:
         for resource in estate.known(PrivateLinkResource)
         for name in resource.properties.required_zone_names or ()
     )
-    return frozenset(ZONES.get(estate.snapshot.cloud, ())).union(demanded)
+    known = frozenset(ZONES.get(estate.snapshot.cloud, ()))
+    if not known:  # another cloud: what the scopes demand is all there is, and must have been read
+        for gap in (*estate.unread(PrivateLinkScope).values(), *estate.unread(PrivateLinkResource).values()):
+            raise gap.error()
+    return known.union(demanded)

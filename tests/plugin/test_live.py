@@ -97,7 +97,7 @@ def test_a_wrong_secret(tmp_path: Path, served: dict[str, Any]) -> None:
 
 def test_no_credential_at_all(tmp_path: Path, served: dict[str, Any]) -> None:
     """Without anything to sign in with, one usage error says what to do."""
-    environment = {**_environment(served), "AZURE_CLIENT_SECRET": "", "AZURE_CLIENT_ID": "", "AZURE_TENANT_ID": ""}
+    environment = {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}
     result = run_pytest(tmp_path, *SUITE, *_options(served), **environment)
     assert result.returncode == 4
     assert "the estate cannot be read" in result.stderr
@@ -110,7 +110,7 @@ def test_the_server_is_not_trusted(tmp_path: Path, served: dict[str, Any]) -> No
     options = [option for option in _options(served) if "ca-bundle" not in option]
     result = run_pytest(tmp_path, *SUITE, *options, **_environment(served))
     assert result.returncode == 4
-    assert "ca-bundle" in result.stderr
+    assert "CA bundle" in result.stderr
     assert "Traceback" not in result.stderr
 
 
