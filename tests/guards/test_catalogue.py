@@ -7,7 +7,8 @@ import re
 import msgspec
 import pytest
 
-from pytest_ampls.catalogue import CATALOGUE, Evidence, Verdict
+from pytest_ampls.assertions import CATALOGUE
+from pytest_ampls.catalogue import Evidence, Verdict
 from pytest_ampls.lab import faults
 from pytest_ampls.model import Estate, Gap, GapKind, Reading, Snapshot
 from pytest_ampls.model.types import API_VERSIONS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ampls.catalogue import CATALOGUE
+from pytest_ampls.assertions import CATALOGUE
 
 SUITE = ("--pyargs", "pytest_ampls.conformance", "-p", "no:cacheprovider")
 

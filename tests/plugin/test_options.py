@@ -138,7 +138,7 @@ def test_an_empty_subscription_is_not_a_pass(pytester: pytest.Pytester) -> None:
 
 def test_the_catalogue_prints(pytester: pytest.Pytester) -> None:
     """``--ampls-rules`` prints every rule with its severity, assertion and expectations, and runs nothing."""
-    from pytest_ampls.catalogue import CATALOGUE
+    from pytest_ampls.assertions import CATALOGUE
 
     result = pytester.runpytest_subprocess("--ampls-rules")
     assert result.ret == 0
