@@ -9,7 +9,9 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the examples are in the repository, not in the wheel")
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="the examples are in the repository, not in the wheel"
+)
 
 
 def _run(pytester: pytest.Pytester, name: str, *arguments: str) -> pytest.RunResult:

@@ -58,7 +58,11 @@ _WORTH_A_TRY: Final = frozenset({GapKind.DENIED, GapKind.MALFORMED})
 
 
 def read_estate(
-    client: ArmClient, subscriptions: Sequence[str], *, on_progress: Callable[[str], None] | None = None
+    client: ArmClient,
+    subscriptions: Sequence[str],
+    *,
+    discovery: str = "arm",
+    on_progress: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Subscription, ...], tuple[Reading, ...]]:
     """Read everything that rules may ask about.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_ampls.assertions.membership import ADD_MEMBER, membership_findings, only_scope, scope_tokens
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.clients import machines_sending_to
 from pytest_ampls.effective.name_resolution import scopes_reached
@@ -114,58 +115,13 @@ def assert_query_access_mode(ampls: PrivateLinkScope, *, expected: str = "Privat
     yield from _access_mode_findings(ampls, "query", expected)
 
 
-def _membership_findings(
-    resource: ScopableResource, wanted: tuple[PrivateLinkScope, ...]
-) -> Iterator[Finding]:
-    """Report a resource that no scope lists, or that one of the scopes its clients use does not list."""
-    scopes = resource.scopes
-    if not scopes:
-        names = ", ".join(scope.label for scope in resource.estate.private_link_scopes) or "none exists"
-        target = wanted[0] if wanted else None
-        yield Finding.on(
-            resource,
-            "membership in a private link scope",
-            expected=f"a scoped resource of the scope {target.label!r}"
-            if target
-            else "a member of a private link scope",
-            observed=f"in no private link scope (scopes that were read: {names})",
-            evidence=az_rest(target, ScopedResource.ARM_TYPE) if target else None,
-            tokens=_scope_tokens(target),
-        )
-        return
-    for scope in wanted:
-        if scope not in scopes:
-            yield Finding.on(
-                resource,
-                "membership in a private link scope",
-                expected=f"a scoped resource of {scope.label!r}, the scope that its clients' DNS leads to",
-                observed="a member only of " + ", ".join(repr(other.label) for other in scopes),
-                evidence=az_rest(scope, ScopedResource.ARM_TYPE),
-                tokens=_scope_tokens(scope),
-            )
-
-
-def _scope_tokens(scope: PrivateLinkScope | None) -> dict[str, str]:
-    if scope is None:
-        return {}
-    return {"scope": scope.label, "scope-resource-group": scope.resource_group, "scope-id": scope.id}
-
-
-_ADD_MEMBER = Fix(
-    az="az monitor private-link-scope scoped-resource create --name <name> --scope-name <scope> "
-    "--resource-group <scope-resource-group> --linked-resource <id>",
-    terraform='azurerm_monitor_private_link_scoped_service { scope_name = "<scope>", linked_resource_id = "<id>" }',
-    bicep="Microsoft.Insights/privateLinkScopes/scopedResources: properties.linkedResourceId: '<id>'",
-)
-
-
 @rule(
     "AMPLS103",
     "A workspace is a member of the private link scope that its clients use",
     severity=Severity.HIGH,
     why="""A workspace outside of the scope gets no private records: agents send over the public path, or not at
     all once the workspace refuses public ingestion, and queries through the private endpoint are refused.""",
-    fix=_ADD_MEMBER,
+    fix=ADD_MEMBER,
     learn=_LEARN + "private-link-configure#connect-resources-to-the-ampls",
     permissions=(_SCOPES_READ, _MEMBERS_READ, _WORKSPACES_READ),
     controls=("NS-2",),
@@ -182,7 +138,7 @@ def assert_workspace_in_scope(workspace: Workspace) -> Iterator[Finding]:
     for machine in machines_sending_to(workspace):
         for network in machine.virtual_networks:
             wanted.update({scope.key: scope for scope in scopes_reached(network)})
-    yield from _membership_findings(workspace, tuple(wanted.values()))
+    yield from membership_findings(workspace, tuple(wanted.values()))
 
 
 @rule(
@@ -193,7 +149,7 @@ def assert_workspace_in_scope(workspace: Workspace) -> Iterator[Finding]:
     has no private address, and the configuration service refuses agents that arrive over a private link without
     an endpoint of the scope (403, "Data collection endpoint must be used to access configuration over private
     link").""",
-    fix=_ADD_MEMBER,
+    fix=ADD_MEMBER,
     learn=_LEARN + "private-link-vm-kubernetes",
     permissions=(_SCOPES_READ, _MEMBERS_READ, _ENDPOINTS_READ),
     controls=("NS-2",),
@@ -206,7 +162,7 @@ def assert_dce_in_scope(dce: DataCollectionEndpoint) -> Iterator[Finding]:
     Args:
         dce: the data collection endpoint.
     """
-    yield from _membership_findings(dce, _only_scope(dce))
+    yield from membership_findings(dce, only_scope(dce))
 
 
 @rule(
@@ -215,7 +171,7 @@ def assert_dce_in_scope(dce: DataCollectionEndpoint) -> Iterator[Finding]:
     severity=Severity.HIGH,
     why="""All Application Insights endpoints are shared by all components. Once a network resolves them privately,
     telemetry for a component outside of the scope fails the private link's validation and is lost.""",
-    fix=_ADD_MEMBER,
+    fix=ADD_MEMBER,
     learn=_LEARN + "private-link-design",
     permissions=(_SCOPES_READ, _MEMBERS_READ, _COMPONENTS_READ),
     controls=("NS-2",),
@@ -226,13 +182,7 @@ def assert_app_insights_in_scope(app_insights: ApplicationInsights) -> Iterator[
     Args:
         app_insights: the Application Insights component.
     """
-    yield from _membership_findings(app_insights, _only_scope(app_insights))
-
-
-def _only_scope(resource: ScopableResource) -> tuple[PrivateLinkScope, ...]:
-    """Return the scope to propose: the only one there is, none where there is a choice."""
-    scopes = resource.estate.private_link_scopes
-    return scopes if len(scopes) == 1 and not resource.scopes else ()
+    yield from membership_findings(app_insights, only_scope(app_insights))
 
 
 @rule(
@@ -375,7 +325,7 @@ def assert_public_access_disabled(
     severity=Severity.HIGH,
     why="""With public access off and no private link scope a resource cannot be reached from anywhere: every agent
     and every query is refused.""",
-    fix=_ADD_MEMBER,
+    fix=ADD_MEMBER,
     learn=_LEARN + "private-link-configure#configure-access-to-your-resources",
     permissions=(_SCOPES_READ, _MEMBERS_READ, _WORKSPACES_READ, _COMPONENTS_READ, _ENDPOINTS_READ),
 )
@@ -391,12 +341,12 @@ def assert_not_unreachable(resource: ScopableResource) -> Iterator[Finding]:
     if not closed:
         raise NotApplicable(f"{resource.NOUN} {resource.label!r} does not have public access Disabled")
     if not resource.scopes:
-        target = _only_scope(resource)
+        target = only_scope(resource)
         yield Finding.on(
             resource,
             ", ".join(closed),
             expected="a member of a private link scope, or public access",
             observed="Disabled, and in no private link scope that was read: unreachable from everywhere",
             evidence=az_rest(target[0], ScopedResource.ARM_TYPE) if target else None,
-            tokens=_scope_tokens(target[0] if target else None),
+            tokens=scope_tokens(target[0] if target else None),
         )

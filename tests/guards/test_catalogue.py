@@ -123,7 +123,9 @@ def test_a_denied_read_never_becomes_a_verdict(resource_type: str, healthy: Outc
 def test_no_rule_passes_when_its_evidence_was_denied(rule: str) -> None:
     """With everything denied that a rule says it needs, it holds nowhere."""
     # The action for listing record sets of every type is called ALL.
-    types = [action.removesuffix("/read").replace("/ALL", "/recordSets") for action in CATALOGUE[rule].permissions]
+    types = [
+        action.removesuffix("/read").replace("/ALL", "/recordSets") for action in CATALOGUE[rule].permissions
+    ]
     known = {name.lower() for name in API_VERSIONS}
     assert all(name.lower() in known for name in types), "a permission of a type that is not read"
     outcomes = judge_all(_without(*types))
