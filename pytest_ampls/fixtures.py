@@ -47,7 +47,7 @@ def _subject(request: pytest.FixtureRequest) -> Any:
         raise NotReadError(subject.problem)
     if subject.absent:
         pytest.skip(subject.absent)
-    return subject.resource
+    return subject.members or subject.resource
 
 
 @pytest.fixture

@@ -18,12 +18,15 @@ from pytest_ampls.errors import ConfigurationError
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["OPTIONS", "UNCONFIGURED", "Option", "Settings", "add_options", "read_settings"]
+__all__ = ["GROUPINGS", "OPTIONS", "UNCONFIGURED", "Option", "Settings", "add_options", "read_settings"]
 
 UNCONFIGURED: Final = (
     "no estate to judge: give --ampls-subscription=ID (or ampls_subscription in the ini file, or AMPLS_SUBSCRIPTION), "
     "--ampls-snapshot=FILE, or, without Azure, --ampls-lab=hub-and-spoke"
 )
+
+GROUPINGS: Final = ("resource", "resource-group", "subscription", "rule")
+"""What ``--ampls-group-by`` takes."""
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -96,6 +99,24 @@ OPTIONS: Final = (
         help="ask this DNS server, and call the vantage point NAME; without any, the runner's own resolver is asked",
     ),
     Option(
+        name="resource-group",
+        metavar="PATTERN",
+        many=True,
+        help="judge only resources of these resource groups; what they refer to is read all the same",
+    ),
+    Option(
+        name="tag",
+        metavar="NAME=PATTERN",
+        many=True,
+        help="judge only resources with this tag; several must all match",
+    ),
+    Option(
+        name="group-by",
+        metavar="KIND",
+        default="resource",
+        help="how much one test judges: a resource, or those of a resource-group, a subscription or a whole rule",
+    ),
+    Option(
         name="requirements",
         metavar="FILE",
         help="what must hold, for the shipped suite; default: ampls.toml beside pytest's configuration, if it is there",
@@ -130,6 +151,9 @@ class Settings:
     ca_bundle: str = ""
     tenant: str = ""
     resolvers: tuple[str, ...] = ()
+    resource_groups: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    group_by: str = "resource"
     requirements: Path | None = None
     concurrency: int = 16
     throttle_budget: float = 120.0
@@ -193,6 +217,9 @@ def read_settings(config: pytest.Config) -> Settings:
         ca_bundle=_existing_file("ca-bundle", one["ca-bundle"], config, origins),
         tenant=one["tenant"],
         resolvers=tuple(values["resolver"]),
+        resource_groups=tuple(values["resource-group"]),
+        tags=dict(_tag(text, origins["tag"]) for text in values["tag"]),
+        group_by=_choice("group-by", one["group-by"], GROUPINGS, origins),
         requirements=_requirements(one["requirements"], config, origins),
         concurrency=int(_number("concurrency", one["concurrency"], 1, 256, origins)),
         throttle_budget=_number("throttle-budget", one["throttle-budget"], 0, 86_400, origins),
@@ -237,6 +264,19 @@ def _guid(value: str, origin: str) -> str:
             "11111111-2222-3333-4444-555555555555 (az account list --output table shows yours)"
         )
     return value.strip().lower()
+
+
+def _tag(text: str, origin: str) -> tuple[str, str]:
+    name, equals, pattern = text.partition("=")
+    if not name.strip() or not equals:
+        raise ConfigurationError(f"{origin}: {text!r} is not NAME=PATTERN, such as env=prod or team=net-*")
+    return name.strip(), pattern.strip()
+
+
+def _choice(name: str, text: str, known: tuple[str, ...], origins: Mapping[str, str]) -> str:
+    if text not in known:
+        raise ConfigurationError(f"{origins[name]}: {text!r} is none of {', '.join(known)}")
+    return text
 
 
 def _number(name: str, text: str, least: float, most: float, origins: Mapping[str, str]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tempfile
 from collections import Counter
@@ -17,13 +18,14 @@ import pytest
 from pytest_ampls.assertions import CATALOGUE
 from pytest_ampls.catalogue import ConformanceError, Judgement, Verdict, judgements
 from pytest_ampls.errors import ConfigurationError, EvidenceError
+from pytest_ampls.grouping import GroupError, judge_each
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot
 from pytest_ampls.model.resource import Resource
 from pytest_ampls.reading import read_snapshot
 from pytest_ampls.report import terminal
 from pytest_ampls.requirements import Requirements, load_requirements
-from pytest_ampls.subjects import SUBJECTS, Selector, Subject, is_empty, subjects
+from pytest_ampls.subjects import SUBJECTS, Bounds, Selector, Subject, grouped, is_empty, subjects
 
 if TYPE_CHECKING:
     from pytest_ampls.options import Settings
@@ -47,6 +49,7 @@ class Run:
         self.config = config
         self.settings = settings
         self.requirements: Requirements = load_requirements(settings.requirements)
+        self._bounds = Bounds(resource_groups=settings.resource_groups, tags=settings.tags)
         self._failure: ConfigurationError | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._judgements: list[Judgement] = []
@@ -125,7 +128,9 @@ class Run:
         """Run a test once per resource of a kind, narrowed by its ``ampls`` markers."""
         try:
             selector = _selector(metafunc.definition)
-            found = subjects(self.estate, fixture, selector)
+            found = subjects(self.estate, fixture, selector, self._bounds)
+            if self.settings.group_by != "resource" and _is_direct(metafunc, fixture):
+                found = grouped(found, self.settings.group_by)
         except ConfigurationError as error:
             self._failure = error
             found = (Subject(label="none", problem=str(error)),)
@@ -161,6 +166,22 @@ class Run:
 
     # ------------------------------------------------------------ verdicts
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Call a test that judges a group for each of its resources."""
+        parameters = getattr(pyfuncitem, "callspec", None)
+        groups = {
+            name: subject.members
+            for name, subject in (parameters.params if parameters else {}).items()
+            if isinstance(subject, Subject) and subject.members
+        }
+        if not groups:
+            return None
+        wanted = inspect.signature(pyfuncitem.obj).parameters
+        others = {name: pyfuncitem.funcargs[name] for name in wanted if name not in groups}
+        judge_each(pyfuncitem.obj, groups, others, pytest.skip.Exception)
+        return True
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Collect what the rules say while a test runs."""
@@ -180,7 +201,7 @@ class Run:
             _make_error(report, call, raised)
             if not any(judgement.verdict is Verdict.UNVERIFIED for judgement in kept):
                 kept = [*kept, _unverified(item, raised)]
-        elif isinstance(raised, ConformanceError):
+        elif isinstance(raised, ConformanceError | GroupError):
             _make_readable(report, call, raised.headline)
         elif raised is None and kept and all(entry.verdict is Verdict.NOT_APPLICABLE for entry in kept):
             _make_skipped(report, item, kept)
@@ -213,6 +234,14 @@ class Run:
             terminalreporter.write_line(
                 f"nothing was judged: all {skipped} tests were skipped, which is not a pass", red=True
             )
+
+
+def _is_direct(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    """Tell whether a test takes a fixture itself, and no other fixture of it does: only then can it be a group."""
+    if fixture not in inspect.signature(metafunc.function).parameters:
+        return False
+    definitions = (metafunc._arg2fixturedefs.get(name, ()) for name in metafunc.fixturenames)
+    return not any(found and fixture in found[-1].argnames for found in definitions)
 
 
 def _selector(definition: pytest.Item) -> Selector | None:

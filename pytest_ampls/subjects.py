@@ -27,7 +27,7 @@ from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import Resource, region
 from pytest_ampls.model.vantage import Resolver
 
-__all__ = ["SUBJECTS", "Kind", "Selector", "Subject", "is_empty", "subjects"]
+__all__ = ["SUBJECTS", "Bounds", "Kind", "Selector", "Subject", "grouped", "is_empty", "subjects"]
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,11 +132,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One subject of a test: a resource, or the reason why there is none.
 
     ``gap`` means unverified: the test is an error. ``absent`` means that the estate has none: the
-    test is skipped, with this text as the reason.
+    test is skipped, with this text as the reason. ``members`` makes it a group: the test judges each.
     """
 
     label: str
     resource: Any = None
+    members: tuple[Any, ...] = ()
     gap: Gap | None = None
     problem: str = ""
     absent: str = ""
@@ -196,13 +197,32 @@ def _matches(pattern: str | None, text: str) -> bool:
     return pattern is None or fnmatchcase(text.lower(), pattern.lower())
 
 
-def subjects(estate: Estate, fixture: str, selector: Selector | None = None) -> tuple[Subject, ...]:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole run is narrowed to: resource groups, of which one must match, and tags, which all must."""
+
+    resource_groups: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
+
+    def takes(self, resource: Any) -> bool:
+        """Tell whether a resource is judged; what is no resource (a vantage point) always is."""
+        if not isinstance(resource, Resource):
+            return True
+        group = resource.resource_group.lower()
+        return (
+            not self.resource_groups or any(_matches(pattern, group) for pattern in self.resource_groups)
+        ) and Selector(tags=self.tags).takes(resource)
+
+
+def subjects(
+    estate: Estate, fixture: str, selector: Selector | None = None, bounds: Bounds | None = None
+) -> tuple[Subject, ...]:
     """Return what a test that asks for a fixture runs on; never an empty tuple.
 
     Args:
         estate: the estate.
         fixture: a key of :data:`SUBJECTS`.
-        selector: narrows the resources; None takes all.
+        selector: narrows the resources of this test; None takes all.
+        bounds: narrows those of the whole run; None takes all.
     """
     kind = SUBJECTS[fixture]
     try:
@@ -213,7 +233,8 @@ def subjects(estate: Estate, fixture: str, selector: Selector | None = None) -> 
                 label="unverified", problem=f"which {kind.plural} there are could not be verified: {error}"
             ),
         )
-    chosen = [resource for resource in found if selector is None or selector.takes(resource)]
+    within = [resource for resource in found if bounds is None or bounds.takes(resource)]
+    chosen = [resource for resource in within if selector is None or selector.takes(resource)]
     listed = [
         Subject(label=label, resource=resource)
         for label, resource in zip(_labels(chosen), chosen, strict=True)
@@ -223,14 +244,19 @@ def subjects(estate: Estate, fixture: str, selector: Selector | None = None) -> 
         for cls in kind.classes
         for where, gap in estate.unread(cls).items()
     ]
-    return (*listed, *missing) or (_nothing(kind, len(found), selector),)
+    return (*listed, *missing) or (_nothing(kind, len(found), len(within), selector),)
 
 
-def _nothing(kind: Kind, found: int, selector: Selector | None) -> Subject:
-    if found and selector is not None:
+def _nothing(kind: Kind, found: int, within: int, selector: Selector | None) -> Subject:
+    if found and not within:
+        text = (
+            f"none of the {found} {kind.plural} has the resource group and tags that this run is narrowed to"
+        )
+        return Subject(label="none-chosen", absent=text)
+    if within and selector is not None:
         return Subject(
             label="none-selected",
-            problem=f"the ampls marker of this test selects none of the {found} {kind.plural}: correct the marker",
+            problem=f"the ampls marker of this test selects none of the {within} {kind.plural}: correct the marker",
         )
     text = f"the estate has no {kind.noun}"
     if kind.essential:
@@ -251,6 +277,34 @@ def _labels(resources: list[Any]) -> list[str]:
         label if count[label.lower()] == 1 else f"{resource.subscription}/{label}"
         for label, resource in zip(longer, resources, strict=True)
     ]
+
+
+def grouped(found: Iterable[Subject], by: str) -> tuple[Subject, ...]:
+    """Put subjects together by resource group, by subscription, or all of them (``rule``).
+
+    Those without a resource stay on their own: each of them is an error or a skip of its own.
+    """
+    groups: dict[str, list[Any]] = {}
+    alone = []
+    for subject in found:
+        if isinstance(subject.resource, Resource):
+            groups.setdefault(_group_of(subject.resource, by), []).append(subject.resource)
+        else:
+            alone.append(subject)
+    short = Counter(label.rpartition("/")[2] for label in groups)
+    together = [
+        Subject(label=last if short[last] == 1 else label, members=tuple(members))
+        for label, members in groups.items()
+        for last in (label.rpartition("/")[2],)
+    ]
+    return (*together, *alone)
+
+
+def _group_of(resource: Resource, by: str) -> str:
+    if by == "rule":
+        return "all"
+    group = resource.subscription.lower()
+    return f"{group}/{resource.resource_group.lower()}" if by == "resource-group" else group
 
 
 def is_empty(estate: Estate) -> bool:

@@ -1,0 +1,130 @@
+"""Narrowing a run, and judging many resources in one test."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.plugin.conftest import Recorder
+
+OWN_TESTS = """
+    import pytest
+    from pytest_ampls import assert_agent_identity_explicit, assert_config_endpoint_association
+
+    def test_config(vm):
+        assert_config_endpoint_association(vm)
+
+    def test_name(vm):
+        assert vm.name != "spoke2"
+
+    def test_both(vm):
+        assert_config_endpoint_association(vm)
+        assert vm.name != "spoke2"
+
+    @pytest.fixture
+    def upper(vm):
+        return vm.name.upper()
+
+    def test_through_a_fixture(upper):
+        assert upper.isupper()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        (["--ampls-resource-group=AMPLS*"], 7),
+        (["--ampls-resource-group=nothing", "--ampls-resource-group=amplstest"], 7),
+        (["--ampls-tag=no-such-tag=*"], 0),
+        (["--ampls-resource-group=nothing"], 0),
+    ],
+)
+def test_a_run_is_narrowed(pytester: pytest.Pytester, healthy: str, options: list[str], chosen: int) -> None:
+    """Groups are alternatives, tags must all match, and what is left out leaves a skip with the reason."""
+    pytester.makepyfile("def test_x(vm): assert vm.config_endpoint.location == vm.location")
+    result = pytester.runpytest_inprocess(healthy, *options, "-rs")
+    if chosen:
+        result.assert_outcomes(passed=chosen)
+    else:
+        result.assert_outcomes(skipped=1)
+        result.stdout.fnmatch_lines(
+            ["SKIPPED *none of the 7 virtual machines has the resource group and tags*"]
+        )
+        assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--ampls-tag=env", "*--ampls-tag: 'env' is not NAME=PATTERN*"),
+        ("--ampls-group-by=machine", "*--ampls-group-by: 'machine' is none of resource, resource-group*"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(
+    pytester: pytest.Pytester, healthy: str, option: str, message: str
+) -> None:
+    """A misspelt grouping or tag stops the run and says what there is."""
+    pytester.makepyfile("def test_x(vm): pass")
+    result = pytester.runpytest_inprocess(healthy, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+@pytest.mark.parametrize(
+    ("by", "items"), [("resource-group", 1), ("subscription", 1), ("rule", 1), ("resource", 7)]
+)
+def test_one_test_judges_many_resources(pytester: pytest.Pytester, broken: str, by: str, items: int) -> None:
+    """Tests that take the resource themselves are grouped; one whose fixture takes it is not."""
+    pytester.makepyfile(OWN_TESTS)
+    result = pytester.runpytest_inprocess(broken, f"--ampls-group-by={by}", "--collect-only", "-q")
+    counts = [
+        sum(f"::{name}[" in line for line in result.outlines)
+        for name in ("test_config", "test_through_a_fixture")
+    ]
+    assert counts == [items, 7]
+
+
+def test_a_group_tells_everything_that_went_wrong(pytester: pytest.Pytester, broken: str) -> None:
+    """One rule gives one failure with every finding; different failures are told together, none is lost."""
+    pytester.makepyfile(OWN_TESTS)
+    result = pytester.runpytest_inprocess(broken, "--ampls-group-by=rule")
+    result.assert_outcomes(passed=7, failed=3)
+    result.stdout.fnmatch_lines(
+        ["AMPLS402 *", "  virtual machine amplstest/spoke1", "1 of 7 failed*", "2 of 7 failed*", "*spoke1*"]
+    )
+    assert "grouping.py" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("by", ["rule", "resource-group", "resource"])
+def test_grouping_changes_no_verdict(pytester: pytest.Pytester, recorded: Recorder, by: str) -> None:
+    """However many resources a test judges, the same rules are broken on the same resources."""
+    evidence = recorded("hub-and-spoke+near-miss-association+agent-missing")
+    result = pytester.runpytest_inprocess(
+        "--pyargs",
+        "pytest_ampls.conformance",
+        f"--ampls-snapshot={evidence}",
+        f"--ampls-group-by={by}",
+        "--junitxml=x",
+    )
+    result.stdout.fnmatch_lines(["3 broken, 0 unverified, * held, * not applicable, over * rules"])
+    verdicts: set[tuple[str, str]] = set()
+    for case in ET.parse(pytester.path / "x").iter("testcase"):
+        values = [(str(part.get("name")), str(part.get("value"))) for part in case.iter("property")]
+        rules = [value for name, value in values if name == "ampls.rule"]
+        kinds = [value for name, value in values if name == "ampls.verdict"]
+        where = [value for name, value in values if name == "ampls.resource"]
+        verdicts |= {
+            (rule, name) for rule, kind, name in zip(rules, kinds, where, strict=True) if kind == "broken"
+        }
+    assert {rule for rule, _ in verdicts} == {"AMPLS402", "AMPLS403", "AMPLS501"}
+    assert len(verdicts) == 3
+
+
+def test_an_unverified_resource_of_a_group_is_an_error(pytester: pytest.Pytester, recorded: Recorder) -> None:
+    """Where nothing failed and something could not be read, the whole group is not green."""
+    pytester.makepyfile("def test_x(vm): vm.agents")
+    denied = recorded("hub-and-spoke+denied=Microsoft.Compute/virtualMachines/extensions")
+    result = pytester.runpytest_inprocess(f"--ampls-snapshot={denied}", "--ampls-group-by=rule")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*extensions/read*and 6 more of 7*"])
