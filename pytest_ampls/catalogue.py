@@ -19,8 +19,9 @@ from typing import Any, Final, Generic, ParamSpec
 
 import msgspec
 
-from pytest_ampls.errors import EvidenceError
+from pytest_ampls.errors import EvidenceError, printable
 from pytest_ampls.model.resource import Resource
+from pytest_ampls.model.text import filled, quoted, shown
 from pytest_ampls.model.types import api_version
 
 __all__ = [
@@ -145,7 +146,8 @@ def az_rest(resource: Resource, child_type: str = "") -> str:
     elif child_type:
         path += f"/providers/{child_type}"
     endpoint = resource.estate.snapshot.arm_endpoint or "https://management.azure.com"
-    return f'az rest --method get --url "{endpoint}{path}?api-version={version}"'
+    url = f"{endpoint}{path}?api-version={version}"
+    return f"az rest --method get --url {quoted(url)}"
 
 
 class NotApplicable(Exception):  # noqa: N818  # not an error: the rule does not concern this resource
@@ -167,7 +169,7 @@ class ConformanceError(AssertionError):
         """One line: the rule, and the first thing that is wrong."""
         first = self.findings[0]
         more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
-        return f"{self.rule.id} {first.resource}: {first.observed}{more}"
+        return f"{self.rule.id} {shown(first.resource)}: {shown(first.observed)}{more}"
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -176,11 +178,11 @@ class ConformanceError(AssertionError):
         yield f"{self.rule.id} {self.rule.title}  [{self.rule.severity}]"
         for finding in self.findings[:SHOWN_FINDINGS]:
             yield ""
-            yield f"  {finding.resource}"
-            yield f"    property  {finding.property}"
-            yield f"    expected  {finding.expected}"
-            yield f"    observed  {finding.observed}"
-            yield f"    evidence  {finding.evidence}"
+            yield f"  {shown(finding.resource)}"
+            yield f"    property  {shown(finding.property)}"
+            yield f"    expected  {shown(finding.expected)}"
+            yield f"    observed  {shown(finding.observed)}"
+            yield f"    evidence  {printable(finding.evidence)}"
         if len(self.findings) > SHOWN_FINDINGS:
             yield f"\n  … and {len(self.findings) - SHOWN_FINDINGS} more findings"
         if self.unverified:
@@ -194,9 +196,8 @@ class ConformanceError(AssertionError):
 def _fix_lines(fix: Fix, tokens: Mapping[str, str]) -> Iterator[str]:
     label = "fix"
     for tongue, text in (("az", fix.az), ("terraform", fix.terraform), ("bicep", fix.bicep)):
-        for token, value in tokens.items():
-            text = text.replace(f"<{token}>", value)
-        for number, line in enumerate(text.strip().splitlines()):
+        lines = filled(text.strip(), tokens, shell=tongue == "az").splitlines()
+        for number, line in enumerate(lines):
             yield f"  {label:<5} {tongue if number == 0 else '':<10} {line}"
             label = ""
 
@@ -291,7 +292,7 @@ class Rule(Generic[P]):
                 findings.append(finding)  # what was found before an error must not be lost
         except NotApplicable as reason:
             if not findings:
-                self._record(subject, Verdict.NOT_APPLICABLE, reason=str(reason))
+                self._record(subject, Verdict.NOT_APPLICABLE, reason=shown(str(reason)))
                 return
         except EvidenceError as error:
             if not findings:
@@ -305,9 +306,11 @@ class Rule(Generic[P]):
     def _record(self, subject: Resource, verdict: Verdict, **details: Any) -> None:
         ledger = _LEDGER.get()
         if ledger is not None:
-            name = f"{subject.NOUN} {subject.resource_group}/{subject.label}"
+            name = shown(f"{subject.NOUN} {subject.resource_group}/{subject.label}")
             ledger.append(
-                Judgement(rule=self.id, resource=name, resource_id=subject.id, verdict=verdict, **details)
+                Judgement(
+                    rule=self.id, resource=name, resource_id=printable(subject.id), verdict=verdict, **details
+                )
             )
 
 

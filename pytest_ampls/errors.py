@@ -39,8 +39,22 @@ __all__ = [
 ]
 
 
+def printable(text: str) -> str:
+    r"""Return a text with its control characters spelt out, as ``\x1b`` or ``\n``.
+
+    Names, tags and answers are other people's texts. On a terminal they could clear what stands above them,
+    or write lines of their own; in JUnit XML most of them are not allowed.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class AmplsError(Exception):
     """Base of every error of this package that is not a verdict."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, super().__str__().split("\n")))
 
 
 class ConfigurationError(AmplsError):
@@ -61,6 +75,9 @@ class ReadOnlyError(AmplsError):
 
 class EvidenceError(AmplsError):
     """Something could not be verified. Nothing may pass, and nothing may fail, because of it."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())  # one line: a name with a line break must not start another
 
 
 class AuthenticationError(EvidenceError):

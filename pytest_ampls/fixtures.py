@@ -41,13 +41,15 @@ def _subject(request: pytest.FixtureRequest) -> Any:
     from pytest_ampls.errors import NotReadError
 
     subject: Subject = request.param
+    run: Run | None = request.config.pluginmanager.get_plugin("ampls-run")
+    assert run is not None  # a subject comes from a run
     if subject.gap is not None:
         raise subject.gap.error()
     if subject.problem:
         raise NotReadError(subject.problem)
     if subject.absent:
         pytest.skip(subject.absent)
-    return subject.members or subject.resource
+    return subject.members or run.current(subject.resource)
 
 
 @pytest.fixture

@@ -121,6 +121,12 @@ OPTIONS: Final = (
         metavar="FILE",
         help="what must hold, for the shipped suite; default: ampls.toml beside pytest's configuration, if it is there",
     ),
+    Option(
+        name="wait",
+        metavar="DURATION",
+        default="0",
+        help="after a deployment: judge what does not hold again on fresh evidence, up to this long (90s, 15m, 1h)",
+    ),
     Option(name="concurrency", metavar="N", default="16", help="requests under way at once"),
     Option(
         name="throttle-budget",
@@ -155,6 +161,7 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     group_by: str = "resource"
     requirements: Path | None = None
+    wait: float = 0.0
     concurrency: int = 16
     throttle_budget: float = 120.0
     dns_timeout: float = 5.0
@@ -221,6 +228,7 @@ def read_settings(config: pytest.Config) -> Settings:
         tags=dict(_tag(text, origins["tag"]) for text in values["tag"]),
         group_by=_choice("group-by", one["group-by"], GROUPINGS, origins),
         requirements=_requirements(one["requirements"], config, origins),
+        wait=_duration("wait", one["wait"], origins),
         concurrency=int(_number("concurrency", one["concurrency"], 1, 256, origins)),
         throttle_budget=_number("throttle-budget", one["throttle-budget"], 0, 86_400, origins),
         dns_timeout=_number("dns-timeout", one["dns-timeout"], 0.01, 300, origins),
@@ -251,6 +259,11 @@ def _check_sources(
         raise ConfigurationError(
             f"an estate is judged from one source, and {names} are given: leave all but one out"
         )
+    if one["snapshot"] and one["wait"] not in ("", "0"):
+        raise ConfigurationError(
+            f"a snapshot (from {origins['snapshot']}) does not change, so there is nothing to wait for: "
+            f"leave out wait (from {origins['wait']})"
+        )
     if one["lab"] and one["arm-endpoint"]:
         raise ConfigurationError(
             "--ampls-lab starts its own Azure Resource Manager, and --ampls-arm-endpoint names another: leave one out"
@@ -264,6 +277,13 @@ def _guid(value: str, origin: str) -> str:
             "11111111-2222-3333-4444-555555555555 (az account list --output table shows yours)"
         )
     return value.strip().lower()
+
+
+def _duration(name: str, text: str, origins: Mapping[str, str]) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text)
+    if match is None:
+        raise ConfigurationError(f"{origins[name]}: {text!r} is not a duration, such as 90s, 15m or 1h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _tag(text: str, origin: str) -> tuple[str, str]:

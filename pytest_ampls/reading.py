@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_ampls.arm.cloud import Cloud
     from pytest_ampls.options import Settings
 
-__all__ = ["read_snapshot"]
+__all__ = ["Source", "read_snapshot"]
 
 CredentialSeam = Callable[["Cloud"], "TokenCredential | None"]
 
@@ -33,34 +33,81 @@ def read_snapshot(
     vantage_points: tuple[VantagePoint, ...] = (),
     credential: CredentialSeam | None = None,
 ) -> Snapshot:
-    """Read all evidence of a run.
+    """Read all evidence once. Arguments and errors are those of :class:`Source`."""
+    with Source(settings, vantage_points=vantage_points, credential=credential) as source:
+        return source.read()
+
+
+class _Connection(NamedTuple):
+    """What it takes to read: settings with the addresses filled in, a cloud, a credential, resolvers."""
+
+    settings: Settings
+    cloud: Cloud
+    credential: TokenCredential
+    vantage_points: tuple[VantagePoint, ...]
+
+
+class Source:
+    """Where the evidence of a run comes from. Opened by the first read; can be read again.
 
     Args:
         settings: the options in force; one source must be configured.
         vantage_points: resolvers of the requirements file, beside those of the options.
         credential: asked for a credential of the cloud; None, or the answer None, means the default one.
-
-    Raises:
-        ConfigurationError: an option names something that does not exist, or nothing could be read at all.
     """
-    if settings.snapshot:
-        from pytest_ampls.arm.snapshot import load
 
-        return load(Path(settings.snapshot))
-    wanted = (
-        *(resolver.parse_option(text, origin=settings.origin("resolver")) for text in settings.resolvers),
-        *vantage_points,
-    )
-    _refuse_twins(wanted)
-    snapshot = (
-        _lab_snapshot(settings, wanted) if settings.lab else _live_snapshot(settings, wanted, credential)
-    )
-    _refuse_unreadable(snapshot)
-    if settings.snapshot_out:
-        from pytest_ampls.arm.snapshot import save
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        vantage_points: tuple[VantagePoint, ...] = (),
+        credential: CredentialSeam | None = None,
+    ) -> None:
+        self._settings = settings
+        self._vantage_points = vantage_points
+        self._credential = credential
+        self._stack = ExitStack()
+        self._connection: _Connection | None = None
 
-        save(Path(settings.snapshot_out), snapshot)
-    return snapshot
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the lab where this source started one."""
+        self._stack.close()
+        self._connection = None
+
+    def read(self) -> Snapshot:
+        """Read everything now.
+
+        Raises:
+            ConfigurationError: an option names something that does not exist, or nothing could be read.
+        """
+        if self._settings.snapshot:
+            from pytest_ampls.arm.snapshot import load
+
+            return load(Path(self._settings.snapshot))
+        if self._connection is None:
+            self._connection = self._connect()
+        snapshot = _read(self._connection)
+        _refuse_unreadable(snapshot)
+        if self._settings.snapshot_out:
+            from pytest_ampls.arm.snapshot import save
+
+            save(Path(self._settings.snapshot_out), snapshot)
+        return snapshot
+
+    def _connect(self) -> _Connection:
+        settings = self._settings
+        texts, origin = settings.resolvers, settings.origin("resolver")
+        wanted = (*(resolver.parse_option(text, origin=origin) for text in texts), *self._vantage_points)
+        _refuse_twins(wanted)
+        if settings.lab:
+            return _connect_lab(settings, wanted, self._stack)
+        return _connect_live(settings, wanted, self._credential)
 
 
 def _refuse_twins(vantage_points: tuple[VantagePoint, ...]) -> None:
@@ -72,31 +119,31 @@ def _refuse_twins(vantage_points: tuple[VantagePoint, ...]) -> None:
             )
 
 
-def _lab_snapshot(settings: Settings, wanted: tuple[VantagePoint, ...]) -> Snapshot:
+def _connect_lab(settings: Settings, wanted: tuple[VantagePoint, ...], stack: ExitStack) -> _Connection:
     from pytest_ampls.arm.cloud import discover
     from pytest_ampls.arm.credential import lab_credential
     from pytest_ampls.lab import Lab, LabError
 
+    _refuse_off_loopback(wanted)
     try:
-        lab = Lab.from_spec(settings.lab)
+        lab = stack.enter_context(Lab.from_spec(settings.lab))
     except LabError as error:
         raise ConfigurationError(f"{settings.origin('lab')}: {error}") from None
-    with lab:
-        views = tuple(
-            VantagePoint(
-                name=view.name,
-                servers=(f"{view.address}:{view.port}",),
-                virtual_network=view.virtual_network_id,
-                origin="lab",
-            )
-            for view in lab.views
+    views = tuple(
+        VantagePoint(
+            name=view.name,
+            servers=(f"{view.address}:{view.port}",),
+            virtual_network=view.virtual_network_id,
+            origin="lab",
         )
-        _refuse_off_loopback(wanted)
-        ca_bundle = str(lab.ca_bundle)
-        credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
-        cloud = discover(lab.arm_endpoint, ca_bundle)
-        patched = replace(settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions))
-        return _read(patched, cloud, credential, (*views, *wanted))
+        for view in lab.views
+    )
+    _refuse_twins((*views, *wanted))
+    ca_bundle = str(lab.ca_bundle)
+    credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
+    cloud = discover(lab.arm_endpoint, ca_bundle)
+    filled = replace(settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions))
+    return _Connection(filled, cloud, credential, (*views, *wanted))
 
 
 def _refuse_off_loopback(wanted: tuple[VantagePoint, ...]) -> None:
@@ -109,9 +156,9 @@ def _refuse_off_loopback(wanted: tuple[VantagePoint, ...]) -> None:
                 )
 
 
-def _live_snapshot(
+def _connect_live(
     settings: Settings, wanted: tuple[VantagePoint, ...], seam: CredentialSeam | None
-) -> Snapshot:
+) -> _Connection:
     from pytest_ampls.arm.cloud import CLOUDS, discover
     from pytest_ampls.arm.credential import default_credential
 
@@ -127,15 +174,14 @@ def _live_snapshot(
     if credential is None:
         ca_bundle = settings.ca_bundle or None
         credential = default_credential(cloud, tenant_id=settings.tenant or None, ca_bundle=ca_bundle)
-    return _read(settings, cloud, credential, wanted or (resolver.system(),))
+    return _Connection(settings, cloud, credential, wanted or (resolver.system(),))
 
 
-def _read(
-    settings: Settings, cloud: Cloud, credential: TokenCredential, vantage_points: tuple[VantagePoint, ...]
-) -> Snapshot:
+def _read(connection: _Connection) -> Snapshot:
     from pytest_ampls.arm.client import ArmClient
     from pytest_ampls.arm.inventory import read_estate
 
+    settings, cloud, credential, vantage_points = connection
     started = time.time()
     with ExitStack() as stack:
         client = stack.enter_context(

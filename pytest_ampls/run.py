@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -15,26 +14,27 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
+from pytest_ampls import outcomes
 from pytest_ampls.assertions import CATALOGUE
-from pytest_ampls.catalogue import ConformanceError, Judgement, Verdict, judgements
-from pytest_ampls.errors import ConfigurationError, EvidenceError
-from pytest_ampls.grouping import GroupError, judge_each
+from pytest_ampls.catalogue import Judgement, judgements
+from pytest_ampls.errors import ConfigurationError, NotFoundError
+from pytest_ampls.grouping import judge_each
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot
 from pytest_ampls.model.resource import Resource
-from pytest_ampls.reading import read_snapshot
+from pytest_ampls.patience import WAITED, Patience
+from pytest_ampls.reading import Source
 from pytest_ampls.report import terminal
 from pytest_ampls.requirements import Requirements, load_requirements
 from pytest_ampls.subjects import SUBJECTS, Bounds, Selector, Subject, grouped, is_empty, subjects
 
 if TYPE_CHECKING:
     from pytest_ampls.options import Settings
+    from pytest_ampls.renewal import RenewalClient, RenewalService
 
 __all__ = ["Run"]
 
-_JUDGED: Final = pytest.StashKey[list[Judgement]]()
-_RULE_IN_NAME: Final = re.compile(r"test_(ampls\d{3})_")
-_WORKER_SNAPSHOT: Final = "ampls_snapshot"
+_WORKER_FOLDER: Final = "ampls_folder"
 
 
 class Run:
@@ -52,22 +52,40 @@ class Run:
         self._bounds = Bounds(resource_groups=settings.resource_groups, tags=settings.tags)
         self._failure: ConfigurationError | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._source = Source(
+            settings, vantage_points=self.requirements.vantage_points, credential=self._credential
+        )
+        self._renewal: RenewalService | None = None
+        self._client: RenewalClient | None = None
+        handed_over = getattr(config, "workerinput", {}).get(_WORKER_FOLDER)
+        self._folder = Path(handed_over) if handed_over is not None else None
+        if settings.wait:
+            self._prepare_to_wait()
         self._judgements: list[Judgement] = []
         self._outcomes: Counter[str] = Counter()
+        self._waited: list[tuple[str, int]] = []
 
     # ------------------------------------------------------------ evidence
 
     @cached_property
     def snapshot(self) -> Snapshot:
         """The evidence of the run; read once, by the controller, and loaded by workers."""
-        handed_over = getattr(self.config, "workerinput", {}).get(_WORKER_SNAPSHOT)
-        if handed_over is not None:
+        if self._folder is not None:
             from pytest_ampls.arm.snapshot import load
 
-            return load(Path(handed_over))
-        return read_snapshot(
-            self.settings, vantage_points=self.requirements.vantage_points, credential=self._credential
-        )
+            return load(self._folder / "evidence-0")
+        try:
+            return self._source.read()
+        finally:
+            if not self.settings.wait:
+                self._source.close()
+
+    def _prepare_to_wait(self) -> None:
+        self.config.pluginmanager.register(Patience(self, self.settings.wait), "ampls-patience")
+        if self._folder is not None:
+            from pytest_ampls.renewal import RenewalClient
+
+            self._client = RenewalClient(self._folder)
 
     def _credential(self, cloud: Any) -> Any:
         return self.config.hook.pytest_ampls_credential(config=self.config, cloud=cloud)
@@ -110,17 +128,67 @@ class Run:
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the evidence to a worker; a worker that is started again gets the same."""
         from pytest_ampls.arm.snapshot import save
+        from pytest_ampls.renewal import RenewalService
 
         if self._scratch is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="ampls-", ignore_cleanup_errors=True)
+            folder = Path(self._scratch.name)
             with _as_usage_error():
-                save(Path(self._scratch.name, "evidence"), self.estate.snapshot)
-        node.workerinput[_WORKER_SNAPSHOT] = str(Path(self._scratch.name, "evidence"))
+                save(folder / "evidence-0", self.estate.snapshot)
+            if self.settings.wait:
+                self._renewal = RenewalService(folder, self._read_again)
+                self._renewal.start()
+        node.workerinput[_WORKER_FOLDER] = self._scratch.name
 
     def pytest_unconfigure(self) -> None:
-        """Remove what was written for the workers."""
+        """End what was started, and remove what was written for the workers."""
+        if self._renewal is not None:
+            self._renewal.stop()
+        self._source.close()
         if self._scratch is not None:
             self._scratch.cleanup()
+
+    # ------------------------------------------------------------ waiting
+
+    def concerns(self, item: pytest.Item) -> bool:
+        """Tell whether a test looks at the estate."""
+        names = getattr(item, "fixturenames", ())
+        return any(name in SUBJECTS or name == "estate" for name in names)
+
+    def say(self, line: str) -> None:
+        """Print a line of progress, where this process has a terminal."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+
+    def renew(self, deadline: float) -> None:
+        """Take fresh evidence in place of the old: read here, or by the controller for a worker.
+
+        Raises:
+            ConfigurationError: nothing can be read any more, or not before the deadline (monotonic seconds).
+        """
+        if self._client is not None:
+            self.estate.renew(self._client.renew(deadline))
+        else:
+            self.estate.renew(self._source.read())
+
+    def _read_again(self) -> Snapshot:
+        self.say("ampls: reading again for tests that do not hold yet")
+        return self._source.read()
+
+    def current(self, resource: Any) -> Any:
+        """Return a resource as the newest evidence has it.
+
+        Raises:
+            EvidenceError: it could not be read this time, or does not exist any more.
+        """
+        if not self.settings.wait or not isinstance(resource, Resource):
+            return resource
+        found = self.estate.get(type(resource), resource.id)
+        if found is None:
+            raise NotFoundError(f"{resource.NOUN} {resource.id} does not exist any more")
+        return found
 
     # ------------------------------------------------------------ collection
 
@@ -186,7 +254,7 @@ class Run:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Collect what the rules say while a test runs."""
         with judgements() as kept:
-            item.stash[_JUDGED] = kept
+            item.stash[outcomes.JUDGED] = kept
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -195,17 +263,7 @@ class Run:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn what happened into pytest's outcomes: unverified is an error, whatever a test expected."""
         report = yield
-        kept = item.stash.get(_JUDGED, []) if call.when == "call" else []
-        raised = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(raised, EvidenceError):
-            _make_error(report, call, raised)
-            if not any(judgement.verdict is Verdict.UNVERIFIED for judgement in kept):
-                kept = [*kept, _unverified(item, raised)]
-        elif isinstance(raised, ConformanceError | GroupError):
-            _make_readable(report, call, raised.headline)
-        elif raised is None and kept and all(entry.verdict is Verdict.NOT_APPLICABLE for entry in kept):
-            _make_skipped(report, item, kept)
-        _attach(report, item, kept)
+        outcomes.settle(report, item, call)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -214,6 +272,10 @@ class Run:
         self._judgements.extend(msgspec.convert(entry, Judgement) for entry in entries)
         if report.when == "call" or not report.passed:
             self._outcomes[report.outcome] += 1
+        if report.when == "call":
+            waited = dict(report.user_properties).get(WAITED)
+            if waited is not None:
+                self._waited.append((report.nodeid, int(str(waited))))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Never let a run pass in which nothing was judged."""
@@ -222,6 +284,8 @@ class Run:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdicts by rule, worst first, and what they rest on."""
+        for nodeid, seconds in self._waited:
+            terminalreporter.write_line(f"became true after {seconds} s: {nodeid}")
         if self._judgements:
             terminalreporter.section("AMPLS conformance")
             for line in terminal.summary_lines(self._judgements, CATALOGUE):
@@ -262,67 +326,3 @@ def _as_usage_error() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def _make_error(report: pytest.TestReport, call: pytest.CallInfo[None], raised: EvidenceError) -> None:
-    """Make a report an error. pytest calls only what fails outside of the call phase so."""
-    report.outcome = "failed"
-    if report.when == "call":
-        report.when = "setup"
-    if hasattr(report, "wasxfail"):
-        del report.wasxfail
-    _make_readable(report, call, f"not verified: {raised}")
-
-
-def _make_readable(report: pytest.TestReport, call: pytest.CallInfo[None], headline: str) -> None:
-    """Replace the traceback by the message: it says everything, and our frames say nothing."""
-    if call.excinfo is None or report.outcome != "failed":
-        return
-    shown = call.excinfo.getrepr(style="value")
-    if shown.reprcrash is not None:
-        shown.reprcrash.message = headline
-    report.longrepr = shown
-
-
-def _make_skipped(report: pytest.TestReport, item: pytest.Item, kept: list[Judgement]) -> None:
-    path, line, _ = item.location
-    reason = "; ".join(f"{judgement.rule} does not apply: {judgement.reason}" for judgement in kept)
-    report.outcome = "skipped"
-    report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
-
-
-def _unverified(item: pytest.Item, raised: EvidenceError) -> Judgement:
-    """Return the verdict of a test whose subject could not be read; the suite's names tell the rule."""
-    match = _RULE_IN_NAME.match(getattr(item, "originalname", ""))
-    rule = match.group(1).upper() if match else ""
-    return Judgement(
-        rule=rule if rule in CATALOGUE else "",
-        resource=item.name,
-        resource_id=_resource_id(item),
-        verdict=Verdict.UNVERIFIED,
-        reason=str(raised),
-    )
-
-
-def _resource_id(item: pytest.Item) -> str:
-    arguments = getattr(item, "funcargs", {})
-    found = (arguments[name] for name in SUBJECTS if name in arguments)
-    return next((resource.id for resource in found if isinstance(resource, Resource)), "")
-
-
-def _attach(report: pytest.TestReport, item: pytest.Item, kept: list[Judgement]) -> None:
-    """Put the verdicts on the report, for the summary, and as properties for JUnit files."""
-    if not kept:
-        return
-    report.ampls = msgspec.to_builtins(kept)  # type: ignore[attr-defined]  # reports carry extra attributes
-    properties = [
-        pair
-        for judgement in kept
-        for pair in (
-            ("ampls.rule", judgement.rule),
-            ("ampls.resource", judgement.resource_id),
-            ("ampls.verdict", str(judgement.verdict)),
-        )
-    ]
-    report.user_properties.extend(properties)
-    item.user_properties.extend(properties)  # JUnit files take them from the report of the teardown

@@ -31,17 +31,19 @@ _INLINE: Final = {
     f"{_NETWORKS}/virtualnetworkpeerings": "virtualNetworkPeerings",
 }
 _ZONES: Final = "microsoft.network/privatednszones"
+_GENERIC_PAGE: Final = 338
+"""Rows on a page of a generic listing: as many as a recorded one had that was not the last."""
 _ACTIONS: Final = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
 class Arm:
     """Answers requests to ARM from an indexed estate. Thread-safe: it only reads."""
 
-    def __init__(self, index: Index, *, page_size: int, object_id: str, hidden_types: set[str]) -> None:
+    def __init__(self, index: Index, *, page_size: int, object_id: str, graph: Graph) -> None:
         self.index = index
         self.pages = Pages(page_size)
         self.object_id = object_id
-        self._graph = Graph(index, hidden_types)
+        self._graph = graph
         self._associated: dict[str, list[Document]] = {}
         for association in index.by_type.get(_ASSOCIATIONS, []):
             for key, value in association.get("properties", {}).items():
@@ -142,7 +144,7 @@ class Arm:
                 refuse(400, "InvalidFilterInQueryString", text)
             resource_type = match[1].lower()
         rows = management.generic_rows(self.index, subscription, group, resource_type)
-        return self.pages.page(rows, request, null_link=False)
+        return self.pages.page(rows, request, null_link=False, size=_GENERIC_PAGE)
 
     # -- resources ---------------------------------------------------------------------------
 

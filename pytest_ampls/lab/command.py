@@ -113,7 +113,8 @@ def describe(lab: Lab) -> str:
         f"export REQUESTS_CA_BUNDLE={lab.ca_bundle}",
         "",
         "# az (in a configuration of its own, so that your sign-in stays as it is)",
-        "export AZURE_CONFIG_DIR=$(mktemp -d) AZURE_CORE_INSTANCE_DISCOVERY=false",
+        "export AZURE_CONFIG_DIR=$(mktemp -d) AZURE_CORE_INSTANCE_DISCOVERY=false"
+        " AZURE_CORE_COLLECT_TELEMETRY=false",
         f"az cloud register --name ampls-lab --endpoint-resource-manager {lab.arm_endpoint}"
         f" --endpoint-active-directory {lab.authority}"
         " --endpoint-active-directory-resource-id https://management.core.windows.net/"

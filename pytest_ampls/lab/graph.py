@@ -8,15 +8,17 @@ learn.microsoft.com, "Working with large Azure resource data sets".
 from __future__ import annotations
 
 import base64
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from pytest_ampls.lab.fault.registry import Lag
 from pytest_ampls.lab.ids import resource_group_of, subscription_of, type_of
-from pytest_ampls.lab.kql import QueryRefusedError, parse_query
+from pytest_ampls.lab.kql import Query, QueryRefusedError, parse_query
 from pytest_ampls.lab.management import is_tracked
 from pytest_ampls.lab.messages import Request, Response, error, json_response
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES
@@ -70,12 +72,18 @@ def _row(document: Document) -> dict[str, Any]:
 
 
 class Graph:
-    """Answers Resource Graph queries. Thread-safe: it only reads, tables are built once."""
+    """Answers Resource Graph queries. Thread-safe: it only reads, tables and results are built once.
 
-    def __init__(self, index: Index, hidden_types: set[str]) -> None:
+    ``lags`` are how the index differs from the estate.
+    """
+
+    def __init__(self, index: Index, hidden_types: set[str], lags: Sequence[Lag] = ()) -> None:
         self._index = index
         self._hidden = hidden_types
+        self._lags = lags
         self._tables: dict[str, list[dict[str, Any]]] = {}
+        self._results: dict[tuple[str, frozenset[str]], list[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
 
     def answer(self, request: Request) -> Response:
         """Answer one query."""
@@ -125,7 +133,7 @@ class Graph:
         readable = wanted & set(self._index.subscriptions)
         if not readable or body.get("managementGroups"):
             return error(403, "AccessDenied", "Access is denied to the requested scopes.")
-        rows = query.run([row for row in self._table(query.table) if row["subscriptionId"] in readable])
+        rows = self._rows(body["query"], query, frozenset(readable))
         start = _start(options)
         data = rows[start : start + top]
         more = start + top < len(rows)
@@ -142,6 +150,16 @@ class Graph:
         headers = {"x-ms-user-quota-remaining": "14", "x-ms-user-quota-resets-after": "00:00:05"}
         return json_response(200, answer, headers)
 
+    def _rows(self, text: str, query: Query, readable: frozenset[str]) -> list[dict[str, Any]]:
+        """Return all rows of a query; they are kept, as a client asks for them page by page."""
+        with self._lock:
+            rows = self._results.get((text, readable))
+            if rows is None:
+                table = self._table(query.table)
+                rows = query.run([row for row in table if row["subscriptionId"] in readable])
+                self._results[text, readable] = rows
+            return rows
+
     def _table(self, name: str) -> list[dict[str, Any]]:
         rows = self._tables.get(name)
         if rows is None:
@@ -153,6 +171,8 @@ class Graph:
                 for document in documents
                 if holds(kind, document)
             ]
+            for lag in self._lags:
+                lag(rows)
         return rows
 
     def _is_hidden(self, kind: str) -> bool:

@@ -19,12 +19,13 @@ from pytest_ampls.lab.certificate import Certificates
 from pytest_ampls.lab.estate import BLUEPRINTS, Blueprint
 from pytest_ampls.lab.fault import Meddling, faults, inflict
 from pytest_ampls.lab.fault.registry import Answer, Wrapper
+from pytest_ampls.lab.graph import Graph
 from pytest_ampls.lab.listener import Listener
 from pytest_ampls.lab.messages import Asked, Request, Response, error, json_response
 from pytest_ampls.lab.nameserver import Lookup, Nameservers
 from pytest_ampls.lab.resolution import Resolution
 from pytest_ampls.lab.settle import settle
-from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion
+from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion, without_faults
 from pytest_ampls.lab.store import TENANT_ID, Document, Estate
 from pytest_ampls.lab.throttle import Buckets
 from pytest_ampls.lab.tokens import Authority, TokenRefusedError
@@ -132,8 +133,11 @@ class Lab:
             self._index,
             page_size=page_size,
             object_id=self._authority.object_id,
-            hidden_types=self._meddling.hidden_types,
+            graph=Graph(self._index, self._meddling.hidden_types, self._meddling.lags),
         )
+        mends_after = _number(spec, "mends_after", 0, least=0)
+        self._mends_at = mends_after or float("inf")
+        self._mended = Lab(without_faults(spec)) if mends_after and spec.faults else None
         self._buckets = Buckets(limited=throttle == "on")
         self._arm_port = arm_port
         self._certificates: Certificates | None = None
@@ -176,6 +180,9 @@ class Lab:
             self._certificates.close()
             raise
         self._arm.pages.origin = self.arm_endpoint
+        if self._mended is not None:
+            self._mended._arm.pages.origin = self.arm_endpoint
+            self._mends_at += time.monotonic()
         self._nameservers = self._open_nameservers()
         self._listener.start()
         self._nameservers.start()
@@ -201,15 +208,24 @@ class Lab:
 
     def _open_nameservers(self) -> Nameservers:
         resolution = Resolution(self._index, self._meddling)
+        mended = Resolution(self._mended._index, self._mended._meddling) if self._mended else resolution
         lookups: dict[str, Lookup] = {}
         for network in resolution.networks:
-            lookups[network["name"]] = _view_of(resolution, network["id"])
+            lookups[network["name"]] = self._view_of(resolution, mended, network["id"])
         servers = Nameservers(lookups, self._meddling.tampers, silent=self._meddling.nameservers_down)
         self.views = tuple(
             View(network["name"], network["id"], "127.0.0.1", servers.ports[network["name"]])
             for network in resolution.networks
         )
         return servers
+
+    def _view_of(self, resolution: Resolution, mended: Resolution, network_id: str) -> Lookup:
+        return lambda name: (resolution if self._now is self else mended).look_up(network_id, name)
+
+    @property
+    def _now(self) -> Lab:
+        """The lab that answers at this moment: this one, or its mended twin once the time has come."""
+        return self._mended if self._mended is not None and time.monotonic() >= self._mends_at else self
 
     # -- what clients need to know -----------------------------------------------------------
 
@@ -285,7 +301,7 @@ class Lab:
 
     def _answer(self, request: Request) -> Response:
         answer: Answer = self._dispatch
-        for wrapper in self._meddling.wrappers:
+        for wrapper in self._now._meddling.wrappers:
             answer = _wrapped(wrapper, answer)
         response = answer(request)
         version = request.query().get("api-version", "")
@@ -323,13 +339,9 @@ class Lab:
             response = error(429, "SubscriptionRequestsThrottled", text)
             response.headers["Retry-After"] = str(wait)
             return response
-        response = self._arm.answer(request)
+        response = self._now._arm.answer(request)
         response.headers["x-ms-ratelimit-remaining-subscription-reads"] = str(remaining)
         return response
-
-
-def _view_of(resolution: Resolution, network_id: str) -> Lookup:
-    return lambda name: resolution.look_up(network_id, name)
 
 
 def _wrapped(wrapper: Wrapper, answer: Answer) -> Answer:

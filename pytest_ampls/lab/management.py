@@ -147,7 +147,9 @@ def generic_rows(index: Index, subscription: str, group: str, resource_type: str
     """Return the rows of ``/resources``: no properties, whatever the type."""
     kept = ("id", "name", "type", "kind", "location", "identity", "sku", "tags")
     rows = []
-    for key, document in index.by_id.items():
+    narrowed = index.in_scope(resource_type, subscription) if resource_type else index.by_id.values()
+    for document in narrowed:
+        key = document["id"].lower()
         if subscription_of(key) != subscription or not is_tracked(document):
             continue
         if group and resource_group_of(key) != group:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["COMMON_PARAMETERS", "LabError", "Spec", "parse_spec", "suggestion"]
+__all__ = ["COMMON_PARAMETERS", "LabError", "Spec", "parse_spec", "suggestion", "without_faults"]
 
-COMMON_PARAMETERS = ("latency_ms", "page_size", "throttle")
-"""Parameters every estate takes."""
+COMMON_PARAMETERS = ("latency_ms", "mends_after", "page_size", "throttle")
+"""Parameters every estate takes; ``mends_after`` is the seconds after which the faults are gone."""
 
 
 class LabError(ValueError):
@@ -24,6 +25,12 @@ class Spec:
     estate: str
     parameters: dict[str, str] = field(default_factory=dict)
     faults: tuple[tuple[str, str | None], ...] = ()
+
+
+def without_faults(spec: Spec) -> Spec:
+    """Return the specification of the same estate, mended."""
+    parameters = {key: value for key, value in spec.parameters.items() if key != "mends_after"}
+    return dataclasses.replace(spec, faults=(), parameters=parameters)
 
 
 def suggestion(seen: str, offered: Iterable[str]) -> str:

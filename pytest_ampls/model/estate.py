@@ -81,6 +81,14 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Index a snapshot; documents are decoded when their type is first looked at."""
+        self._load(snapshot)
+
+    def renew(self, snapshot: Snapshot) -> None:
+        """Take fresh evidence in place of the old. Resources that were handed out before keep the old."""
+        self.__dict__.clear()
+        self._load(snapshot)
+
+    def _load(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._readings: dict[str, list[Reading]] = {}
         for reading in snapshot.readings:
@@ -198,11 +206,14 @@ class Estate:
         """
         table = self._table(cls)
         gap = table.gaps.get(parent.key) or _first_below(table.defects, parent.key)
+        found = table.children(parent.key)
+        if gap is None and found is None:
+            gap = table.gaps.get(f"/subscriptions/{parent.subscription.lower()}")
         if gap is not None:
             raise gap.error()
-        if parent.key not in table.listings:
+        if found is None:
             raise NotReadError(f"the {cls.NOUN}s of {parent.NOUN} {parent.id} were not read")
-        return table.listings[parent.key]
+        return found
 
     def require_complete(self) -> None:
         """Make sure that every listing succeeded and every document was understood.
@@ -222,6 +233,11 @@ class Estate:
         """Return the document of a resource as it came over the wire."""
         raw: msgspec.Raw = resource.__dict__["_document"]
         return raw
+
+    def source(self, resource: Resource) -> str:
+        """Return where the document of a resource came from: ``arm``, its provider, or ``graph``, the index."""
+        source: str = resource.__dict__["_source"]
+        return source
 
     # ---------------------------------------------------------------- collections
 
@@ -325,14 +341,17 @@ class Estate:
     def associations_of(self, machine: Machine) -> tuple[DataCollectionRuleAssociation, ...]:
         """Return a machine's associations, from its own listing where that was read.
 
-        Otherwise from the listings of every rule and endpoint, which must then be complete.
+        Otherwise from its subscription's, which only the index has, or from the listings of every
+        rule and endpoint, which must then be complete.
 
         Raises:
             EvidenceError: what was read does not tell.
         """
         table = self._table(DataCollectionRuleAssociation)
-        if machine.key in table.listings and not _first_below(table.defects, machine.key):
-            return table.listings[machine.key]
+        if machine.key not in table.gaps and not _first_below(table.defects, machine.key):
+            found = table.children(machine.key)
+            if found is not None:
+                return found
         for where, gap in self.unread(DataCollectionRuleAssociation).items():
             own = f"{where}/".startswith(f"{machine.key}/")
             if own or not any(part in where for part in _MACHINE_PROVIDERS):

@@ -10,45 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.plugin.conftest import run_pytest
-
-WATCHER = """
-import ipaddress, os, sys
-
-seen = open(os.environ["AMPLS_TEST_TRAFFIC"], "a", buffering=1)
-
-def watch(event, arguments):
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"):
-        print(event, arguments[1], file=seen)
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        print(event, arguments[0], file=seen)
-
-sys.addaudithook(watch)
-"""
-
-
-def _is_loopback(line: str) -> bool:
-    return "('127." in line or "('::1'" in line or line.split()[1].startswith("127.") or "None" in line
+from tests.traffic import elsewhere, watch
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_nothing_leaves_loopback(tmp_path: Path, workers: str) -> None:
     """Every address that a socket is given, and every name that is looked up, is loopback's."""
-    log = tmp_path / "traffic"
-    (tmp_path / "sitecustomize.py").write_text(WATCHER)
+    log, environment = watch(tmp_path)
     result = run_pytest(
         tmp_path,
         "--pyargs",
         "pytest_ampls.conformance",
         "--ampls-lab=hub-and-spoke",
         f"-n{workers}",
-        AMPLS_TEST_TRAFFIC=str(log),
-        PYTHONPATH=str(tmp_path),
-        PYTHONSAFEPATH="",
+        **environment,
     )
     assert result.returncode == 0, result.stdout
     lines = log.read_text().splitlines()
     assert any(line.startswith("socket.connect") for line in lines)
-    assert not [line for line in lines if not _is_loopback(line)]
+    assert not elsewhere(lines)
 
 
 @pytest.mark.skipif(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pytest_ampls.lab.fault import agent, collection, dns, endpoint, naming, scope, wire
+from pytest_ampls.lab.fault import agent, collection, dns, endpoint, index, naming, scope, wire
 from pytest_ampls.lab.fault.registry import Fault, Meddling, inflict, registered
 
 __all__ = ["Fault", "Meddling", "faults", "inflict"]
 
 
 # Named, so that nothing takes the imports for unused ones.
-_DECLARED = (scope, endpoint, naming, collection, agent, wire, dns)
+_DECLARED = (scope, endpoint, naming, collection, agent, wire, index, dns)
 
 
 def faults() -> Mapping[str, Fault]:

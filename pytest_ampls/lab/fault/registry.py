@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from pytest_ampls.lab.messages import Request, Response
 from pytest_ampls.lab.store import Estate
@@ -15,6 +16,7 @@ from pytest_ampls.lab.store import Estate
 __all__ = [
     "Datagram",
     "Fault",
+    "Lag",
     "Meddling",
     "dns_fault",
     "estate_fault",
@@ -40,18 +42,24 @@ Tamper = Callable[[Datagram, bytes], "bytes | None"]
 """Gets a query and the good reply; returns what is sent instead, None for silence."""
 
 
+Lag = Callable[[list[dict[str, Any]]], None]
+"""Gets the rows of one table of the index, and changes the list to what the index has of them."""
+
+
 @dataclass
 class Meddling:
     """How a lab misbehaves: filled by wire and DNS faults before it starts.
 
     ``wrappers`` stand around the answering of every HTTPS request, the last one outermost.
     ``hidden_types`` are the lower-cased types that the index leaves out, because the principal
-    may not read them. ``public_networks`` are the lower-cased ids of VNets whose resolver knows
-    no private zone. ``stale_names`` maps public names to the address that resolvers still hold.
+    may not read them, ``lags`` are how else it differs from the estate. ``public_networks`` are
+    the lower-cased ids of VNets whose resolver knows no private zone. ``stale_names`` maps public
+    names to the address that resolvers still hold.
     """
 
     wrappers: list[Wrapper] = field(default_factory=list)
     hidden_types: set[str] = field(default_factory=set)
+    lags: list[Lag] = field(default_factory=list)
     public_networks: set[str] = field(default_factory=set)
     stale_names: dict[str, str] = field(default_factory=dict)
     tampers: list[Tamper] = field(default_factory=list)
