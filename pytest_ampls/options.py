@@ -18,12 +18,24 @@ from pytest_ampls.errors import ConfigurationError
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["GROUPINGS", "OPTIONS", "UNCONFIGURED", "Option", "Settings", "add_options", "read_settings"]
+__all__ = [
+    "DISCOVERIES",
+    "GROUPINGS",
+    "OPTIONS",
+    "UNCONFIGURED",
+    "Option",
+    "Settings",
+    "add_options",
+    "read_settings",
+]
 
 UNCONFIGURED: Final = (
     "no estate to judge: give --ampls-subscription=ID (or ampls_subscription in the ini file, or AMPLS_SUBSCRIPTION), "
     "--ampls-snapshot=FILE, or, without Azure, --ampls-lab=hub-and-spoke"
 )
+
+DISCOVERIES: Final = ("auto", "graph", "arm")
+"""What ``--ampls-discovery`` takes."""
 
 GROUPINGS: Final = ("resource", "resource-group", "subscription", "rule")
 """What ``--ampls-group-by`` takes."""
@@ -111,6 +123,12 @@ OPTIONS: Final = (
         help="judge only resources with this tag; several must all match",
     ),
     Option(
+        name="discovery",
+        metavar="HOW",
+        default="auto",
+        help="find machines by Resource Graph (graph), by their providers (arm), or by the first where it may be used",
+    ),
+    Option(
         name="group-by",
         metavar="KIND",
         default="resource",
@@ -159,6 +177,7 @@ class Settings:
     resolvers: tuple[str, ...] = ()
     resource_groups: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    discovery: str = "auto"
     group_by: str = "resource"
     requirements: Path | None = None
     wait: float = 0.0
@@ -226,6 +245,7 @@ def read_settings(config: pytest.Config) -> Settings:
         resolvers=tuple(values["resolver"]),
         resource_groups=tuple(values["resource-group"]),
         tags=dict(_tag(text, origins["tag"]) for text in values["tag"]),
+        discovery=_choice("discovery", one["discovery"], DISCOVERIES, origins),
         group_by=_choice("group-by", one["group-by"], GROUPINGS, origins),
         requirements=_requirements(one["requirements"], config, origins),
         wait=_duration("wait", one["wait"], origins),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "read_snapshot"]
 
+Suspects = Callable[[Estate], Iterable[str]]
 CredentialSeam = Callable[["Cloud"], "TokenCredential | None"]
 
 
@@ -54,6 +55,8 @@ class Source:
         settings: the options in force; one source must be configured.
         vantage_points: resolvers of the requirements file, beside those of the options.
         credential: asked for a credential of the cloud; None, or the answer None, means the default one.
+        suspects: names the machines of an estate that a verdict is about to fail on, by id; what the index
+            says of them is read again from the providers.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Source:
         *,
         vantage_points: tuple[VantagePoint, ...] = (),
         credential: CredentialSeam | None = None,
+        suspects: Suspects | None = None,
     ) -> None:
+        self._suspects = suspects
         self._settings = settings
         self._vantage_points = vantage_points
         self._credential = credential
@@ -92,7 +97,7 @@ class Source:
             return load(Path(self._settings.snapshot))
         if self._connection is None:
             self._connection = self._connect()
-        snapshot = _read(self._connection)
+        snapshot = _read(self._connection, self._suspects)
         _refuse_unreadable(snapshot)
         if self._settings.snapshot_out:
             from pytest_ampls.arm.snapshot import save
@@ -177,8 +182,9 @@ def _connect_live(
     return _Connection(settings, cloud, credential, wanted or (resolver.system(),))
 
 
-def _read(connection: _Connection) -> Snapshot:
+def _read(connection: _Connection, suspects: Suspects | None) -> Snapshot:
     from pytest_ampls.arm.client import ArmClient
+    from pytest_ampls.arm.confirm import confirm
     from pytest_ampls.arm.inventory import read_estate
 
     settings, cloud, credential, vantage_points = connection
@@ -193,16 +199,20 @@ def _read(connection: _Connection) -> Snapshot:
                 retry_budget=settings.throttle_budget,
             )
         )
-        subscriptions, readings = read_estate(client, settings.subscriptions)
+        subscriptions, readings = read_estate(client, settings.subscriptions, discovery=settings.discovery)
+        snapshot = Snapshot(
+            cloud=cloud.name,
+            arm_endpoint=cloud.arm_endpoint,
+            read_at=started,
+            subscriptions=subscriptions,
+            readings=readings,
+            vantage_points=vantage_points,
+        )
+        if suspects is not None and any(reading.source == "graph" for reading in readings):
+            # The index lags: what a verdict is about to fail on is read again from its provider.
+            confirmed = confirm(client, readings, suspects(Estate(snapshot)))
+            snapshot = msgspec.structs.replace(snapshot, readings=confirmed)
         statistics = client.statistics()
-    snapshot = Snapshot(
-        cloud=cloud.name,
-        arm_endpoint=cloud.arm_endpoint,
-        read_at=started,
-        subscriptions=subscriptions,
-        readings=readings,
-        vantage_points=vantage_points,
-    )
     names = _names_to_ask(Estate(snapshot))
     answers = resolver.resolve_all(
         vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout

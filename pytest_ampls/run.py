@@ -27,6 +27,7 @@ from pytest_ampls.reading import Source
 from pytest_ampls.report import terminal
 from pytest_ampls.requirements import Requirements, load_requirements
 from pytest_ampls.subjects import SUBJECTS, Bounds, Selector, Subject, grouped, is_empty, subjects
+from pytest_ampls.suspicion import suspects
 
 if TYPE_CHECKING:
     from pytest_ampls.options import Settings
@@ -53,7 +54,10 @@ class Run:
         self._failure: ConfigurationError | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._source = Source(
-            settings, vantage_points=self.requirements.vantage_points, credential=self._credential
+            settings,
+            vantage_points=self.requirements.vantage_points,
+            credential=self._credential,
+            suspects=lambda estate: suspects(estate, self.requirements),
         )
         self._renewal: RenewalService | None = None
         self._client: RenewalClient | None = None

@@ -11,6 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import pytest_ampls.assertions  # noqa: F401  # declares the rules
 from pytest_ampls import CATALOGUE, Rule
+from pytest_ampls.model.types import API_VERSIONS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -27,8 +28,10 @@ def rules_markdown() -> str:
 
 
 def role_json() -> str:
-    """Return a custom role that allows what the evidence of all rules needs, and nothing else."""
-    actions = {action for rule in CATALOGUE.values() for action in rule.permissions}
+    """Return a custom role that allows to read each type that a run reads, and nothing else."""
+    # The action for listing record sets of every type is called ALL; a single one has an action of its own.
+    actions = {f"{name.replace('/recordSets', '/ALL')}/read" for name in API_VERSIONS}
+    actions |= {action for rule in CATALOGUE.values() for action in rule.permissions}
     role = {
         "Name": "Private link scope conformance reader",
         "Description": "Reads what pytest-ampls judges.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -19,7 +20,8 @@ class Call:
     """A listing with all its pages, or a GET of one resource.
 
     ``patience`` is how many seconds of waiting are left; it is shared by all pages. ``url`` is
-    the first page's. ``body`` is the last page that arrived.
+    the first page's. ``body`` and ``headers`` are those of the last page that arrived.
+    ``subject`` is what is asked for where type and scope do not say it well.
     """
 
     type: str
@@ -27,8 +29,10 @@ class Call:
     single: bool
     patience: float
     budget: float = field(init=False)
+    subject: str = ""
     url: str = ""
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
     waits: int = 0
     waited: float = 0.0
 
@@ -38,6 +42,8 @@ class Call:
     @property
     def asked(self) -> str:
         """What was asked, as a message begins."""
+        if self.subject:
+            return self.subject
         return f"Reading {self.type} {self.scope}" if self.single else f"Listing {self.type} in {self.scope}"
 
     def wait(self, seconds: float) -> None:

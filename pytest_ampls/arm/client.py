@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import http.cookiejar
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Event
@@ -26,10 +26,12 @@ from pytest_ampls.arm.call import OPTION, Call, RefusalError
 from pytest_ampls.arm.clock import Clock, SystemClock
 from pytest_ampls.arm.cloud import Cloud
 from pytest_ampls.arm.credential import TokenSource
-from pytest_ampls.arm.operations import Sdk, listing_path, version_of
+from pytest_ampls.arm.graph import ROWS_A_PAGE, Answers, Rows
+from pytest_ampls.arm.operations import GRAPH, Sdk, listing_path, version_of
 from pytest_ampls.arm.origin import Origin, printable
 from pytest_ampls.arm.pages import NotAPageError, Page, document, page
 from pytest_ampls.arm.policies import OriginPolicy, PagePolicy, ReadOnlyPolicy, RetryPolicy, TokenPolicy
+from pytest_ampls.arm.projection import projection_of
 from pytest_ampls.arm.throttle import ARM_RATE, Ledger, Rate, Throttle
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import Gap, GapKind, Reading, Statistics
@@ -123,11 +125,24 @@ class ArmClient:
         """Return what reading has cost so far; ``lookups`` is not ours to count."""
         return self._ledger.statistics()
 
-    def list(self, resource_type: str, scope: str, path: str | None = None) -> Reading:
+    def note(self, text: str) -> None:
+        """Keep a sentence for the statistics: something was read otherwise than planned."""
+        self._ledger.note(text)
+
+    def list(
+        self,
+        resource_type: str,
+        scope: str,
+        path: str | None = None,
+        *,
+        condition: str = "",
+        first_page: bool = False,
+    ) -> Reading:
         """List all resources of a type, with all pages.
 
         ``scope`` is ``/subscriptions/<id>``, or the id of the parent. ``path`` is the URL path
-        to ask, where it is not the usual one of the type.
+        to ask, where it is not the usual one of the type, ``condition`` an OData ``$filter``.
+        With ``first_page`` no other page is asked for; where there is one, the gap is NOT_READ.
 
         Returns a reading with ``gap`` set where anything was refused or not understood: then
         its documents are those that had arrived, and not all. A subscription in which the
@@ -139,15 +154,15 @@ class ArmClient:
         Source: https://learn.microsoft.com/rest/api/azure/#async-operations-throttling-and-paging
         """
         usual = listing_path(resource_type, scope)
-        url = self._url(path or usual, version_of(resource_type))
+        url = self._url(path or usual, version_of(resource_type), condition)
         call = Call(resource_type, scope, single=False, patience=self._budget)
         documents: builtins.list[msgspec.Raw] = []
         gap = None
         read_at = self._clock.time()
         try:
-            if path not in (None, usual) or not self._sdk.first_page(call):
+            if path not in (None, usual) or condition or not self._sdk.first_page(call):
                 self._get(call, url)
-            self._collect(call, documents)
+            self._collect(call, documents, first_page=first_page)
         except RefusalError as refusal:
             if refusal.code.lower() != _NOT_REGISTERED:
                 gap = refusal.gap
@@ -176,7 +191,36 @@ class ArmClient:
             gap = None if refusal.gap.kind is GapKind.ABSENT else refusal.gap
         return self._reading(call, url, read_at, documents, gap)
 
-    def _collect(self, call: Call, documents: builtins.list[msgspec.Raw]) -> None:
+    def ask(self, resource_type: str, subscriptions: Sequence[str]) -> Rows:
+        """Ask Resource Graph for a type in some subscriptions, with all pages.
+
+        ``subscriptions`` are bare GUIDs, 300 at most: more would have to be asked in groups.
+
+        Returns the documents of all these subscriptions, with ``gap`` set where they are not all.
+
+        Raises:
+            KeyError: the type is not read from the index.
+        """
+        projection = projection_of(resource_type)
+        where = f"{len(subscriptions)} subscription{'s'[: len(subscriptions) != 1]}"
+        subject = f"Asking Resource Graph for {projection.type} in {where}"
+        call = Call(GRAPH, "/", single=False, patience=self._budget, subject=subject)
+        answers = Answers(call, projection)
+        asked_at = self._clock.time()
+        gap = None
+        try:
+            while not answers.complete:
+                self._sdk.query(
+                    call, projection.query, subscriptions, top=ROWS_A_PAGE, skip_token=answers.skip_token
+                )
+                answers.take()
+        except RefusalError as refusal:
+            gap = refusal.gap
+        return Rows(call.url, asked_at, tuple(answers.documents), gap)
+
+    def _collect(
+        self, call: Call, documents: builtins.list[msgspec.Raw], *, first_page: bool = False
+    ) -> None:
         """Take the documents of the page that arrived, and of all that follow it."""
         seen: set[str] = set()
         empty = odd = 0
@@ -187,6 +231,9 @@ class ArmClient:
             empty = 0 if current.documents else empty + 1
             if current.next_link is None:
                 break
+            if first_page:
+                what = "there is more than the first page, and no more was asked for"
+                raise RefusalError(call.gap(GapKind.NOT_READ, what, "Read the rest where it is needed"))
             if current.next_link in seen or len(seen) >= _MOST_PAGES or empty > _EMPTY_PAGES:
                 what = f"the pages lead in a circle: after {len(seen) + 1} of them there is still a next one"
                 raise RefusalError(
@@ -207,8 +254,9 @@ class ArmClient:
     def _get(self, call: Call, url: str) -> None:
         self._pipeline.run(HttpRequest("GET", url, headers={"Accept": "application/json"}), **{OPTION: call})
 
-    def _url(self, path: str, api_version: str) -> str:
-        return f"{self._origin}/{quote(path.strip('/'), safe=_SAFE)}?api-version={api_version}"
+    def _url(self, path: str, api_version: str, condition: str = "") -> str:
+        url = f"{self._origin}/{quote(path.strip('/'), safe=_SAFE)}?api-version={api_version}"
+        return f"{url}&$filter={quote(condition, safe='')}" if condition else url
 
     def _absolute(self, link: str) -> str:
         return f"{self._origin}{link}" if link.startswith("/") and not link.startswith("//") else link

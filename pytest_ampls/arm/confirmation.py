@@ -3,8 +3,8 @@
 The listings of rules and endpoints name their machines in one call each. They have three faults:
 they are recorded with names in lower case, where only the exact spelling of the reserved name
 counts; they do not show rules of subscriptions that are not read; and they can be refused. A
-machine that one of these may concern is asked itself. An index that keeps the spelling
-(Resource Graph) could take the place of this module.
+machine that one of these may concern is asked itself. Where Resource Graph lists associations, it
+keeps the spelling and holds all of a machine's, so that none has to be asked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_ampls.arm.discovery import Index
 from pytest_ampls.arm.reader import Reader
 from pytest_ampls.arm.references import Document, fold, target_of
 
@@ -24,11 +25,14 @@ _SCALE_SETS: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _LIKE_THE_RESERVED_NAME: Final = ("configurationaccessendpoint", "configaccess", "accessendpoint")
 
 
-def machines_to_ask(reader: Reader) -> list[str]:
+def machines_to_ask(reader: Reader, index: Index | None) -> list[str]:
     """Return the ids of machines whose associations are not known well enough from elsewhere.
 
-    Machines are VMs, Arc machines and Uniform scale sets.
+    Machines are VMs, Arc machines and Uniform scale sets. Where the index lists the associations of
+    some subscriptions, the machines of the others are all asked.
     """
+    if index is not None and index.covers(_ASSOCIATIONS):
+        return [own.id for own in _machines(reader) if not index.has(_ASSOCIATIONS, own.id)]
     by_target: dict[str, list[Document]] = {}
     for association in reader.documents(_ASSOCIATIONS):
         target = target_of(association.id)

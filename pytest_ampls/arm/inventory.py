@@ -1,7 +1,8 @@
 """Which reads make up an estate, and in what order: wide first, then what that leads to.
 
 Calls grow with containers, not with machines, as far as ARM allows: associations are read from
-the rules and endpoints, and a machine is asked only where their answer cannot be relied on.
+the rules and endpoints, and a machine is asked only where their answer cannot be relied on. With
+Resource Graph (:mod:`pytest_ampls.arm.discovery`) they grow by pages alone.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from typing import Final
 
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.confirmation import machines_to_ask
+from pytest_ampls.arm.discovery import WIDE, Index
 from pytest_ampls.arm.operations import SUBSCRIPTIONS
 from pytest_ampls.arm.reader import Reader, Task
 from pytest_ampls.arm.references import Document, decoded, fold, is_monitor_zone
+from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import Gap, GapKind, Reading, Subscription
 
-__all__ = ["read_estate"]
+__all__ = ["DISCOVERIES", "follow_references", "read_estate"]
+
+DISCOVERIES: Final = ("auto", "graph", "arm")
+"""The ways to find machines and what is below them."""
 
 _SCOPES: Final = "Microsoft.Insights/privateLinkScopes"
 _RULES: Final = "Microsoft.Insights/dataCollectionRules"
@@ -25,6 +31,7 @@ _ENDPOINTS: Final = "Microsoft.Insights/dataCollectionEndpoints"
 _ASSOCIATIONS: Final = "Microsoft.Insights/dataCollectionRuleAssociations"
 _VMS: Final = "Microsoft.Compute/virtualMachines"
 _SCALE_SETS: Final = "Microsoft.Compute/virtualMachineScaleSets"
+_INSTANCES: Final = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
 _ARC: Final = "Microsoft.HybridCompute/machines"
 _NETWORKS: Final = "Microsoft.Network/virtualNetworks"
 _PRIVATE_ENDPOINTS: Final = "Microsoft.Network/privateEndpoints"
@@ -70,20 +77,35 @@ def read_estate(
         client: an opened client; its ``concurrency`` is how many reads run at once.
         subscriptions: bare GUIDs, or ``/subscriptions/<GUID>``; none means all that the
             identity sees.
+        discovery: where that which grows with the machines is read from: ``arm``, the providers
+            alone; ``graph``, the index, whose refusal is a gap; ``auto``, the index where it answers
+            and the providers where not, with a note in the client's statistics.
         on_progress: gets a line of text per stage.
 
     Returns:
         The subscriptions, and one reading for each request chain. A subscription that could not
         be read is still among the first, and a reading of type
         ``Microsoft.Resources/subscriptions`` says why. Nothing that ARM refuses is raised.
+
+    Raises:
+        ConfigurationError: there is no such way of discovery.
     """
+    if discovery not in DISCOVERIES:
+        raise ConfigurationError(
+            f"there is no discovery {discovery!r}; there are {', '.join(DISCOVERIES)}: choose one of them"
+        )
     with Reader(client, on_progress) as reader:
         found = _subscriptions(reader, subscriptions)
-        _list_subscriptions(reader, found)
-        _list_children(reader)
+        index = None if discovery == "arm" else Index(client, reader, found, strict=discovery == "graph")
+        _list_subscriptions(reader, found, index)
+        _list_children(reader, index)
+        if index is not None:
+            index.read()
+            if not index.covers(_ASSOCIATIONS):
+                reader.read("associations", _associations(reader))
         _list_zones(reader)
-        _list_machines(reader)
-        _follow_references(reader)
+        _list_machines(reader, index)
+        follow_references(reader, reader.all_documents(), reader.named.values())
         return tuple(found), tuple(reader.readings)
 
 
@@ -145,7 +167,7 @@ def _with_gap(reading: Reading, gap: Gap) -> Reading:
 # ---------------------------------------------------------------- listings
 
 
-def _list_subscriptions(reader: Reader, found: Iterable[Subscription]) -> None:
+def _list_subscriptions(reader: Reader, found: Iterable[Subscription], index: Index | None) -> None:
     tasks = []
     for subscription in found:
         scope = f"/subscriptions/{subscription.id}"
@@ -154,8 +176,17 @@ def _list_subscriptions(reader: Reader, found: Iterable[Subscription]) -> None:
             for resource_type in _LISTED:
                 reader.keep(_skipped(failed, resource_type))
             continue
-        tasks += [Task(resource_type, scope) for resource_type in _LISTED]
-    reader.read("subscriptions' resources", tasks)
+        wide = WIDE if index is not None and index.sees(scope) else ()
+        tasks += [Task(kind, scope, first_page=kind in wide) for kind in _LISTED]
+    _read(reader, index, "subscriptions' resources", tasks)
+
+
+def _read(reader: Reader, index: Index | None, stage: str, tasks: list[Task]) -> None:
+    """Carry out listings; with an index, those that are cut after their first page are left to it."""
+    if index is None:
+        reader.read(stage, tasks)
+    else:
+        index.admit(reader.run(stage, tasks))
 
 
 def _skipped(failed: Reading, resource_type: str) -> Reading:
@@ -175,17 +206,28 @@ def _children_of(document: Document) -> Iterator[str]:
             f"{_SCOPES}/{part}"
             for part in ("scopedResources", "privateEndpointConnections", "privateLinkResources")
         )
-    elif document.type in (_RULES, _ENDPOINTS):
-        yield _ASSOCIATIONS
     elif document.type == _SCALE_SETS and document.is_uniform:
-        yield f"{_SCALE_SETS}/virtualMachines"
+        yield _INSTANCES
     elif document.type == _PRIVATE_ENDPOINTS and document.leads_to_scope:
         yield _ZONE_GROUPS
 
 
-def _list_children(reader: Reader) -> None:
+def _list_children(reader: Reader, index: Index | None) -> None:
     parents = [document for resource_type in _LISTED for document in reader.documents(resource_type)]
-    reader.read("children", [Task(child, parent.id) for parent in parents for child in _children_of(parent)])
+    tasks = [
+        Task(child, parent.id, first_page=child == _INSTANCES and index is not None and index.sees(parent.id))
+        for parent in parents
+        for child in _children_of(parent)
+    ]
+    if index is None:
+        tasks += _associations(reader)
+    _read(reader, index, "children", tasks)
+
+
+def _associations(reader: Reader) -> list[Task]:
+    """Return the listings of what rules and endpoints are associated with: one each, however many machines."""
+    parents = [document for kind in (_RULES, _ENDPOINTS) for document in reader.documents(kind)]
+    return [Task(_ASSOCIATIONS, parent.id) for parent in parents]
 
 
 def _list_zones(reader: Reader) -> None:
@@ -198,11 +240,14 @@ def _list_zones(reader: Reader) -> None:
     reader.read("zones", [Task(kind, zone.id) for zone in zones for kind in (_LINKS, _RECORDS)])
 
 
-def _list_machines(reader: Reader) -> None:
+def _list_machines(reader: Reader, index: Index | None) -> None:
     extensions = [
-        Task(f"{kind}/extensions", machine.id) for kind in (_VMS, _ARC) for machine in reader.documents(kind)
+        Task(f"{kind}/extensions", machine.id)
+        for kind in (_VMS, _ARC)
+        for machine in reader.documents(kind)
+        if index is None or not index.has(f"{kind}/extensions", machine.id)
     ]
-    own = [Task(_ASSOCIATIONS, machine) for machine in machines_to_ask(reader)]
+    own = [Task(_ASSOCIATIONS, machine) for machine in machines_to_ask(reader, index)]
     # Side by side, not one after the other: each provider has a rate limit of its own.
     pairs = zip_longest(extensions, own)
     reader.read("machines", [task for pair in pairs for task in pair if task is not None])
@@ -211,18 +256,22 @@ def _list_machines(reader: Reader) -> None:
 # ---------------------------------------------------------------- references
 
 
-def _follow_references(reader: Reader) -> None:
+def follow_references(
+    reader: Reader, documents: Iterable[Document], more: Iterable[tuple[str, str]] = ()
+) -> None:
     """Read what documents name and no listing held, and what that leads to; a few rounds suffice.
+
+    ``more`` are further types and ids that are named.
 
     The longest way is connection, private endpoint, its zone group, zone, its records. Peers of
     a network of somebody else's, and networks that share somebody else's zone, are not followed:
     in a large organisation that would read all of it.
     """
-    sources = list(reader.all_documents())
+    sources, ids = list(documents), list(more)
     for number in range(1, _ROUNDS + 1):
-        tasks = [
-            Task(kind, own, single=True) for document in sources for kind, own in _unknown(reader, document)
-        ]
+        ids += [found for document in sources for found in document.named()]
+        tasks = [Task(kind, own, single=True) for kind, own in ids if _is_unknown(reader, kind, own)]
+        ids = []
         if not tasks:
             return
         got = reader.read(f"references, round {number}", tasks)
@@ -239,13 +288,11 @@ def _children_of_reference(document: Document) -> Iterator[str]:
     """Return what to list below a resource of somebody else: not associations, which are theirs."""
     if document.type == _ZONES:
         yield from (_LINKS, _RECORDS)
-    elif document.type not in (_RULES, _ENDPOINTS, _SCALE_SETS):
+    elif document.type != _SCALE_SETS:
         yield from _children_of(document)
 
 
-def _unknown(reader: Reader, document: Document) -> Iterator[tuple[str, str]]:
-    """Return what a document names, unless a listing tells whether it exists, or the read is hopeless."""
-    for kind, own in document.named():
-        listing = reader.reading(kind, own[: own.lower().index("/resourcegroups/")])
-        if listing is None or (listing.gap is not None and listing.gap.kind in _WORTH_A_TRY):
-            yield kind, own
+def _is_unknown(reader: Reader, kind: str, own: str) -> bool:
+    """Tell whether a resource has to be read: no listing tells whether it exists, nor is the read hopeless."""
+    listing = reader.reading(kind, own[: own.lower().index("/resourcegroups/")])
+    return listing is None or (listing.gap is not None and listing.gap.kind in _WORTH_A_TRY)

@@ -97,6 +97,8 @@ class _Empty:
 
     status_code: Final = 200
     headers: Mapping[str, str] = {}
+    # Some SDKs look for the result here, others in the pipeline's context.
+    context: Mapping[str, Any] = {_DESERIALIZED: {"value": []}}
 
     def json(self) -> dict[str, Any]:
         """Return an empty page."""
@@ -114,7 +116,8 @@ class PagePolicy(HTTPPolicy[HttpRequest, HttpResponse]):
     def send(self, request: Request) -> Response:
         """Send the request, keep the body, return an empty page."""
         response = self.next.send(request)
-        call_of(request).body = response.http_response.content
+        call = call_of(request)
+        call.body, call.headers = response.http_response.content, response.http_response.headers
         response.context[_DESERIALIZED] = {"value": []}
         empty: Any = _Empty()
         return PipelineResponse(response.http_request, empty, response.context)
@@ -185,9 +188,7 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         self._ledger.call(call.type)
         answer = response.http_response
         self._ledger.answered(answer.status_code)
-        remaining = answer.headers.get("x-ms-ratelimit-remaining-subscription-reads") or ""
-        if remaining.isdecimal():
-            bucket.observe(float(remaining))
+        bucket.observe(answer.headers)
         return trouble_of_answer(call, answer, self._clock.time()) or response
 
     def _after(self, trouble: Trouble, call: Call, bucket: TokenBucket, attempt: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -15,13 +16,19 @@ from pytest_ampls.model.evidence import Reading
 
 __all__ = ["Reader", "Task"]
 
+T = TypeVar("T")
+
 
 class Task(msgspec.Struct, frozen=True):
-    """One read: a listing of a type in a scope, or with ``single`` one resource by its id."""
+    """One read: a listing of a type in a scope, or with ``single`` one resource by its id.
+
+    With ``first_page`` only the first page of the listing is asked for.
+    """
 
     type: str
     scope: str
     single: bool = False
+    first_page: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -30,10 +37,16 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """The readings so far, in the order they were asked for, and a pool of threads for more."""
+    """The readings so far, in the order they were asked for, and a pool of threads for more.
+
+    ``named`` is what rows of the index name, (type, folded id) to (type, id). ``interfaces`` are
+    the network interfaces that machines and private endpoints name, folded id to id.
+    """
 
     def __init__(self, client: ArmClient, on_progress: Callable[[str], None] | None = None) -> None:
         self.readings: list[Reading] = []
+        self.named: dict[tuple[str, str], tuple[str, str]] = {}
+        self.interfaces: dict[str, str] = {}
         self._client = client
         self._on_progress = on_progress
         self._pool = ThreadPoolExecutor(client.concurrency, thread_name_prefix="ampls-arm")
@@ -54,9 +67,13 @@ class Reader:
     def run(self, stage: str, tasks: Iterable[Task]) -> list[Reading]:
         """Carry out tasks side by side, each once, without keeping what came of them."""
         wanted = list({task.key: task for task in tasks}.values())
-        if wanted and self._on_progress is not None:
-            self._on_progress(f"reading {stage}: {len(wanted)} request{'s' if len(wanted) > 1 else ''}")
-        return list(self._pool.map(self._one, wanted))
+        return self.together(stage, [partial(self._one, task) for task in wanted])
+
+    def together(self, stage: str, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """Carry out jobs side by side, and return what came of each, in their order."""
+        if jobs and self._on_progress is not None:
+            self._on_progress(f"reading {stage}: {len(jobs)} request{'s' if len(jobs) > 1 else ''}")
+        return list(self._pool.map(lambda job: job(), jobs))
 
     def read(self, stage: str, tasks: Iterable[Task]) -> list[Reading]:
         """Carry out the tasks that were not carried out before, and keep what came of them."""
@@ -68,13 +85,18 @@ class Reader:
     def _one(self, task: Task) -> Reading:
         if task.single:
             return self._client.get(task.type, task.scope)
-        return self._client.list(task.type, task.scope)
+        return self._client.list(task.type, task.scope, first_page=task.first_page)
+
+    def note(self, reading: Reading) -> None:
+        """Let a reading of before count as read, without keeping it again."""
+        self._by_key.setdefault((reading.type.lower(), fold(reading.scope)), reading)
 
     def keep(self, reading: Reading) -> None:
         """Keep a reading, and index its documents.
 
         Those of an incomplete listing are not indexed: nothing may rest on them, so what they
-        lead to need not be read, and they may have to be read one by one.
+        lead to need not be read, and they may have to be read one by one. Of the index's rows,
+        which are many, only ids and what they name are remembered.
         """
         self.readings.append(reading)
         self._by_key[reading.type.lower(), fold(reading.scope)] = reading
@@ -83,13 +105,23 @@ class Reader:
         for raw in reading.documents:
             document = decoded(reading.type, raw)
             folded = (reading.type.lower(), fold(document.id))
-            if document.id and folded not in self._ids:
-                self._ids.add(folded)
-                self._documents.setdefault(folded[0], []).append(document)
+            if not document.id or folded in self._ids:
+                continue
+            self._ids.add(folded)
+            self.interfaces.update((fold(own), own) for own in document.interfaces())
+            if reading.source == "graph":
+                for kind, own in document.named():
+                    self.named.setdefault((kind, fold(own)), (kind, own))
+                document = Document(document.type, document.id, {})
+            self._documents.setdefault(folded[0], []).append(document)
 
     def reading(self, resource_type: str, scope: str) -> Reading | None:
         """Return the reading of a type in a scope, or of a single resource."""
         return self._by_key.get((resource_type.lower(), fold(scope)))
+
+    def knows(self, resource_type: str, resource_id: str) -> bool:
+        """Tell whether a document of this id was kept."""
+        return (resource_type.lower(), fold(resource_id)) in self._ids
 
     def readings_of(self, resource_type: str) -> Iterator[Reading]:
         """Return all readings of a type."""

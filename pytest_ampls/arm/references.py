@@ -61,6 +61,12 @@ _NAMED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Where a type names other resources. ``*`` is every item of a list, ``@`` the names of an object."""
 
+_INTERFACES: Final = {
+    "microsoft.compute/virtualmachines": "properties.networkProfile.networkInterfaces.*.id",
+    "microsoft.network/privateendpoints": "properties.networkInterfaces.*.id",
+}
+"""Where a type names network interfaces. They are of its own subscription, and listed there."""
+
 
 def fold(resource_id: str) -> str:
     """Return the form of an id that compares; ARM's ids differ in case from call to call."""
@@ -119,6 +125,11 @@ class Document(msgspec.Struct, frozen=True):
                 found = top_level(text)
                 if found is not None:
                     yield found
+
+    def interfaces(self) -> Iterator[str]:
+        """Return the ids of the network interfaces that a VM or a private endpoint names."""
+        path = _INTERFACES.get(self.type.lower())
+        return self.texts(path) if path else iter(())
 
     @property
     def leads_to_scope(self) -> bool:

@@ -7,6 +7,7 @@ ARM's limits are per subscription, service and principal: a bucket of 250 reads 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from threading import Lock
 from typing import Final
 
@@ -15,9 +16,11 @@ import msgspec
 from pytest_ampls.arm.clock import Clock
 from pytest_ampls.model.evidence import Statistics
 
-__all__ = ["ARM_RATE", "Ledger", "Rate", "Throttle", "TokenBucket"]
+__all__ = ["ARM_RATE", "Ledger", "QueryQuota", "Rate", "Throttle", "TokenBucket"]
 
 _LONGEST_HOLD: Final = 10.0
+_GRAPH: Final = "microsoft.resourcegraph"
+_SPAN: Final = re.compile(r"\s*(\d{1,4}):(\d\d):(\d\d)(?:\.\d+)?\s*")
 _SUBSCRIPTION: Final = re.compile(r"(?i)/subscriptions/([^/]+)")
 _PROVIDER: Final = re.compile(r"(?i)/providers/([^/]+)")
 
@@ -57,10 +60,12 @@ class TokenBucket:
             debt = max(0.0, -self._tokens) / self._rate.per_second
             return max(debt, self._held_until - now)
 
-    def observe(self, remaining: float) -> None:
+    def observe(self, headers: Mapping[str, str]) -> None:
         """Believe the service about what is left, where that is less than we thought."""
-        with self._lock:
-            self._tokens = min(self._tokens, remaining)
+        remaining = headers.get("x-ms-ratelimit-remaining-subscription-reads") or ""
+        if remaining.isdecimal():
+            with self._lock:
+                self._tokens = min(self._tokens, float(remaining))
 
     def hold(self, seconds: float) -> None:
         """Let nobody through for a while, because one request was throttled.
@@ -70,6 +75,46 @@ class TokenBucket:
         with self._lock:
             until = self._clock.monotonic() + min(seconds, _LONGEST_HOLD)
             self._held_until = max(self._held_until, until)
+
+
+class QueryQuota(TokenBucket):
+    """Paces queries of Resource Graph, by what its answers say is left of the user's quota.
+
+    The quota is no fixed number, so the headers alone tell: how many queries are left, and when
+    there will be more. A query on its way when an answer arrives may not be counted in it yet.
+    Source: https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests
+    """
+
+    def __init__(self, rate: Rate, clock: Clock) -> None:
+        super().__init__(rate, clock)
+        self._left: int | None = None
+        self._renewed_at = 0.0
+        self._under_way = 0
+
+    def reserve(self) -> float:
+        """Take one of the queries that are left, and return the seconds to wait before sending it."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._under_way += 1
+            if self._left is not None and now >= self._renewed_at:
+                self._left = None
+            wait = max(0.0, self._held_until - now)
+            if self._left is None:
+                return wait
+            self._left -= 1
+            return wait if self._left >= 0 else max(wait, self._renewed_at - now)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Believe the service about what is left, and until when."""
+        span = _SPAN.fullmatch(headers.get("x-ms-user-quota-resets-after") or "")
+        remaining = headers.get("x-ms-user-quota-remaining") or ""
+        with self._lock:
+            self._under_way = max(0, self._under_way - 1)
+            if span is None or not remaining.isdecimal():
+                return
+            seconds = int(span[1]) * 3600 + int(span[2]) * 60 + int(span[3])
+            self._left = int(remaining) - self._under_way
+            self._renewed_at = self._clock.monotonic() + min(seconds, _LONGEST_HOLD)
 
 
 class Throttle:
@@ -88,7 +133,8 @@ class Throttle:
         name = (subscription[1].lower() if subscription else "", providers[-1].lower() if providers else "")
         with self._lock:
             if name not in self._buckets:
-                self._buckets[name] = TokenBucket(self._rate, self._clock)
+                kind = QueryQuota if name[1] == _GRAPH else TokenBucket
+                self._buckets[name] = kind(self._rate, self._clock)
             return self._buckets[name]
 
 
@@ -112,6 +158,12 @@ class Ledger:
         self._waited_until = clock.monotonic()
         self._began: float | None = None
         self._ended = 0.0
+        self._notes: dict[str, None] = {}
+
+    def note(self, text: str) -> None:
+        """Keep a sentence for the statistics; the same one once."""
+        with self._lock:
+            self._notes.setdefault(text)
 
     def begin(self) -> None:
         """Note that a request is about to be sent."""
@@ -170,4 +222,5 @@ class Ledger:
                 throttled_seconds=round(self._waited, 3),
                 retries=self._retries,
                 seconds=round(self._ended - self._began, 3) if self._began is not None else 0.0,
+                notes=tuple(self._notes),
             )

@@ -133,7 +133,8 @@ def _identities(machine: Machine) -> list[tuple[_AnyExtension, AgentIdentity]]:
 
 
 _NAME_IDENTITY: Final = Fix(
-    az="az vm identity assign --ids <id> --identities <identity-id>\n"
+    az="# scale set: az vmss. Arc machine: only az connectedmachine, without --settings\n"
+    "az vm identity assign --ids <id> --identities <identity-id>\n"
     "az vm extension set --ids <id> --publisher Microsoft.Azure.Monitor --name <type> --settings "
     '\'{"authentication": {"managedIdentity": '
     '{"identifier-name": "mi_res_id", "identifier-value": "<identity-id>"}}}\'',
@@ -240,8 +241,9 @@ def assert_agent_identity_explicit(machine: Machine) -> Iterator[Finding]:
     why="""Instances of a Flexible set get only the user-assigned identities of the set. Neither side
     finds the other by itself: the set must have the identity, and the agent's settings must name it.""",
     fix=Fix(
-        az="az vmss identity assign --ids <id> --identities <identity-id>\n"
-        "az vmss extension set --ids <id> --publisher Microsoft.Azure.Monitor --name <type> --settings "
+        az="az vmss identity assign --resource-group <resource-group> --name <name> --identities <identity-id>\n"
+        "az vmss extension set --resource-group <resource-group> --vmss-name <name> "
+        "--publisher Microsoft.Azure.Monitor --name <type> --settings "
         '\'{"authentication": {"managedIdentity": '
         '{"identifier-name": "mi_res_id", "identifier-value": "<identity-id>"}}}\'',
         terraform="azurerm_orchestrated_virtual_machine_scale_set { identity { ... } extension { settings = ... } }",
@@ -271,6 +273,7 @@ def assert_flexible_instances_use_uami(vmss: VirtualMachineScaleSet) -> Iterator
             "identity.userAssignedIdentities",
             expected="a user-assigned identity",
             observed=f"none (identity.type is {kind})" if kind else "no identity at all",
+            tokens={"type": agents[0][1].properties.type or "<type>"},
         )
         return
     for carrier, agent in agents:
@@ -282,8 +285,13 @@ def assert_flexible_instances_use_uami(vmss: VirtualMachineScaleSet) -> Iterator
                 expected=f"one of the set's user-assigned identities by name: {_names(vmss)}",
                 observed=found.reason,
                 evidence=_evidence(carrier),
-                tokens=_identity_tokens(vmss, agent, found) | {"id": vmss.id},
+                tokens=_identity_tokens(vmss, agent, found) | _own_tokens(vmss),
             )
+
+
+def _own_tokens(vmss: VirtualMachineScaleSet) -> dict[str, str]:
+    """Return what names the set in a fix, where a finding is on one of its instances."""
+    return {"id": vmss.id, "name": vmss.label, "resource-group": vmss.resource_group}
 
 
 def _names(machine: Machine) -> str:
@@ -317,7 +325,8 @@ def _agents_of_set(vmss: VirtualMachineScaleSet) -> list[tuple[Machine, _AnyExte
     same data a second time, with a workspace key instead of an identity, and it knows no data collection
     rules.""",
     fix=Fix(
-        az="az vm extension delete --ids <id>/extensions/<extension>",
+        az="az vm extension delete --ids <id>/extensions/<extension>  "
+        "# scale set: az vmss; Arc machine: az connectedmachine",
         terraform='remove the azurerm_virtual_machine_extension "<extension>" of <id>',
         bicep="Microsoft.Compute/virtualMachines/extensions '<extension>': remove it",
     ),

@@ -30,6 +30,9 @@ ENDPOINT_PATH: Final = (
 )
 """Where the association with the reserved name holds its endpoint."""
 
+_IDLE_KINDS: Final = frozenset({"agentsettings", "platformtelemetry", "workspacetransforms"})
+"""Kinds of rules without data sources for an agent (Learn: structure of a data collection rule)."""
+
 
 def listing(machine: Machine) -> str:
     """Return the call that shows a machine's associations."""
@@ -52,15 +55,22 @@ def rule_findings(machine: Machine) -> Iterator[Finding]:
     """Report a machine that no existing rule is associated with."""
     held = [part for part in machine.associations if part.properties.data_collection_rule_id]
     unread: EvidenceError | None = None
+    idle: list[str] = []
     for association in held:
         try:
-            if association.rule is not None:
-                return
+            rule = association.rule
         except EvidenceError as error:  # another rule may still prove that there is one
             unread = unread or error
+            continue
+        if rule is not None and (rule.kind or "").lower() not in _IDLE_KINDS:
+            return
+        if rule is not None:
+            idle.append(f"{rule.label!r} (kind {rule.kind})")
     if unread is not None:
         raise unread
-    if held:
+    if idle:
+        observed = f"associated only with rules that collect nothing from a machine: {', '.join(idle)}"
+    elif held:
         gone = ", ".join(part.properties.data_collection_rule_id or "" for part in held)
         observed = f"associated only with rules that do not exist: {gone}"
     else:
@@ -71,6 +81,7 @@ def rule_findings(machine: Machine) -> Iterator[Finding]:
         expected="at least one association with a data collection rule that exists",
         observed=observed,
         evidence=listing(machine),
+        tokens=proposed_endpoint(machine),  # the fix for scale sets associates both
     )
 
 

@@ -68,3 +68,12 @@ def endpoint_side(scope: PrivateLinkScope, connection: PrivateEndpointConnection
             observed=", ".join(seen) or "no connection to this scope",
             tokens={**tokens, "name": scope.label, "resource-group": scope.resource_group, "id": scope.id},
         )
+    provisioned = needed(endpoint.properties.provisioning_state, endpoint, "properties.provisioningState")
+    if provisioned.lower() != "succeeded":
+        yield Finding.on(
+            endpoint,
+            "properties.provisioningState",
+            expected="Succeeded",
+            observed=provisioned,
+            tokens={**tokens, "name": scope.label, "resource-group": scope.resource_group, "id": scope.id},
+        )

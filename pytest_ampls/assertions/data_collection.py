@@ -187,11 +187,12 @@ def _outside_findings(machine: Machine, path: str, noun: str, resource_id: str) 
             expected = f"{noun} that is a member of a private link scope"
             observed = f"{name!r}, which no private link scope lists (scopes that were read: {listed})"
         else:
-            tokens |= {"scope": scope.label, "scope-resource-group": scope.resource_group}
             expected = (
                 f"{noun} that is a member of {scope.label!r}, the scope that the machine's DNS leads to"
             )
             observed = f"{name!r}, which the scope {scope.label!r} does not list"
+        if scope is not None or len(machine.estate.private_link_scopes) == 1:
+            tokens |= {"scope": shown.label, "scope-resource-group": shown.resource_group}
         yield Finding.on(
             machine,
             path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from pytest_ampls.catalogue import Finding, az_rest
@@ -72,7 +73,8 @@ def dig(resolver: Resolver, answer: Answer) -> str:
     """Return the command that asks the same question again."""
     server = answer.server or next(iter(resolver.vantage_point.servers), "")
     address, _, port = server.rpartition(":")
-    return f"dig @{address.strip('[]')} -p {port} {answer.name} A" if address else f"dig {answer.name} A"
+    name = shlex.quote(answer.name)
+    return f"dig @{address.strip('[]')} -p {port} {name} A" if address else f"dig {name} A"
 
 
 def phrase(endpoint: PrivateEndpoint, fqdn: str, live: LiveAnswer) -> str:

@@ -5,14 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from pytest_ampls.catalogue import Finding, az_rest
+from pytest_ampls.catalogue import Finding, NotApplicable, az_rest
 from pytest_ampls.effective.members import missing_members, names_of_resource, scoped_resources_with_names
 from pytest_ampls.effective.name_resolution import scopes_of
-from pytest_ampls.model.monitor import PrivateLinkResource
+from pytest_ampls.model.monitor import PrivateLinkResource, PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
-from pytest_ampls.model.resource import needed
+from pytest_ampls.model.resource import key, needed
 
-__all__ = ["address_findings", "member_findings"]
+__all__ = ["address_findings", "existing_scopes", "member_findings", "scope_gone_findings"]
+
+
+def existing_scopes(endpoint: PrivateEndpoint) -> tuple[PrivateLinkScope, ...]:
+    """Return the scopes that an endpoint connects to.
+
+    Raises:
+        NotApplicable: none of them exists, so nothing is required of the endpoint.
+        EvidenceError: a scope was not read.
+    """
+    scopes = scopes_of(endpoint)
+    if not scopes:
+        raise NotApplicable(
+            f"private endpoint {endpoint.label!r} connects to no private link scope that exists; AMPLS205 judges that"
+        )
+    return scopes
+
+
+def scope_gone_findings(endpoint: PrivateEndpoint) -> Iterator[Finding]:
+    """Report an endpoint whose scopes were deleted: its addresses answer nobody."""
+    if not scopes_of(endpoint):
+        yield Finding.on(
+            endpoint,
+            "privateLinkServiceConnections[].properties.privateLinkServiceId",
+            expected="a private link scope that exists",
+            observed=f"{', '.join(sorted(endpoint.service_keys))}, which does not",
+        )
 
 
 def _on_addresses(endpoint: PrivateEndpoint, path: str, *, expected: str, observed: str) -> Finding:
@@ -24,6 +50,15 @@ def _on_addresses(endpoint: PrivateEndpoint, path: str, *, expected: str, observ
 def address_findings(endpoint: PrivateEndpoint) -> Iterator[Finding]:
     """Judge whether every name of the endpoint has addresses, all of them of its subnet."""
     members = endpoint.members
+    existing = {nic.key for nic in endpoint.interfaces}
+    for reference in endpoint.properties.network_interfaces or ():
+        if reference.id and key(reference.id) not in existing:
+            yield Finding.on(
+                endpoint,
+                "networkInterfaces[].id",
+                expected="an interface that exists",
+                observed=f"{reference.id}, which does not",
+            )
     if not members:
         count = len(endpoint.interfaces)
         observed = f"{count} interfaces without names, and no customDnsConfigs" if count else "no interface"

@@ -70,8 +70,8 @@ def _require_machines(network: VirtualNetwork, judge_without_machines: bool) -> 
     fix=Fix(
         az="az network private-dns link vnet create --zone-name <zone> --resource-group <zone-resource-group> "
         "--name <network> --virtual-network <network-id> --registration-enabled false",
-        terraform='azurerm_private_dns_zone_virtual_network_link { private_dns_zone_name = "<zone>", '
-        'virtual_network_id = "<network-id>" }',
+        terraform='azurerm_private_dns_zone_virtual_network_link { private_dns_zone_id = "<zone-id>", '
+        'virtual_network_id = "<network-id>" }  # before azurerm 5: private_dns_zone_name = "<zone>"',
         bicep="Microsoft.Network/privateDnsZones/virtualNetworkLinks '<zone>/<network>': properties: "
         "{ virtualNetwork: { id: '<network-id>' }, registrationEnabled: false }",
     ),

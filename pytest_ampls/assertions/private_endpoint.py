@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pytest_ampls.assertions.connection import endpoint_side, on_connections, scope_side
-from pytest_ampls.assertions.endpoint_address import address_findings, member_findings
+from pytest_ampls.assertions.endpoint_address import (
+    address_findings,
+    existing_scopes,
+    member_findings,
+    scope_gone_findings,
+)
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
-from pytest_ampls.effective.name_resolution import scopes_of
 from pytest_ampls.effective.zones import required_zones, zone_among
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import PrivateLinkScope
@@ -128,7 +132,8 @@ def assert_single_scope_per_vnet(virtual_network: VirtualNetwork) -> Iterator[Fi
     inside: dict[str, list[PrivateEndpoint]] = {}
     names: dict[str, str] = {}
     for endpoint in virtual_network.estate.private_endpoints:
-        if same_id(endpoint.virtual_network_id, virtual_network.id):
+        place = needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
+        if same_id(place, virtual_network.id):
             for scope in _live_scopes(endpoint):
                 names.setdefault(key(scope), ResourceId.parse(scope).name)
                 inside.setdefault(key(scope), []).append(endpoint)
@@ -176,7 +181,7 @@ def _zone_id(config: ZoneConfig, group: PrivateDnsZoneGroup) -> str:
 
 
 _ADD_ZONE = Fix(
-    az="az network private-endpoint dns-zone-group add --endpoint-name <name> --resource-group <resource-group> "
+    az="az network private-endpoint dns-zone-group <verb> --endpoint-name <name> --resource-group <resource-group> "
     "--name <group> --zone-name <zone> --private-dns-zone <zone-id>",
     terraform='azurerm_private_endpoint "<name>" { private_dns_zone_group { private_dns_zone_ids = [… "<zone-id>"] } }',
     bicep="Microsoft.Network/privateEndpoints/privateDnsZoneGroups '<group>': properties.privateDnsZoneConfigs: "
@@ -206,13 +211,13 @@ def assert_zone_group_complete(private_endpoint: PrivateEndpoint) -> Iterator[Fi
         private_endpoint: the private endpoint of a private link scope.
     """
     groups = private_endpoint.zone_groups
-    required = tuple(
-        dict.fromkeys(zone for scope in scopes_of(private_endpoint) for zone in required_zones(scope))
-    )
+    scopes = existing_scopes(private_endpoint)
+    required = tuple(dict.fromkeys(zone for scope in scopes for zone in required_zones(scope)))
     named = {_origin(config, group): config for group in groups for config in group.zone_configs}
-    full = len(named) >= _GROUP_LIMIT
+    # Full is a group of required zones only: others take the place of one that is needed.
+    full = len(set(required) & set(named)) >= _GROUP_LIMIT
     for zone in required:
-        if zone not in named and not (full and len(required) > _GROUP_LIMIT):
+        if zone not in named and not full:
             yield _on_group(
                 private_endpoint,
                 "privateDnsZoneConfigs",
@@ -238,7 +243,12 @@ def _on_group(
         expected=expected,
         observed=observed,
         evidence=_groups_call(endpoint),
-        tokens={"group": label, "zone": zone, **({"zone-id": zones[0].id} if zones else {})},
+        tokens={
+            "verb": "add" if groups else "create",
+            "group": label,
+            "zone": zone,
+            **({"zone-id": zones[0].id} if zones else {}),
+        },
     )
 
 
@@ -353,7 +363,8 @@ def assert_endpoint_addresses(private_endpoint: PrivateEndpoint) -> Iterator[Fin
         private_endpoint: the private endpoint of a private link scope.
     """
     unread: list[EvidenceError] = []
-    for part in (address_findings(private_endpoint), member_findings(private_endpoint)):
+    parts = (scope_gone_findings, address_findings, member_findings)
+    for part in (judge(private_endpoint) for judge in parts):
         try:
             yield from part
         except EvidenceError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_ampls.assertions.membership import ADD_MEMBER, membership_findings, only_scope, scope_tokens
+from pytest_ampls.assertions.scoped_resource import scope_findings
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.clients import machines_sending_to
 from pytest_ampls.effective.name_resolution import scopes_reached
-from pytest_ampls.errors import DocumentError
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
     DataCollectionEndpoint,
@@ -17,7 +17,8 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.resource import ResourceId, key, needed
+from pytest_ampls.model.resource import needed
+from pytest_ampls.model.types import api_version
 
 __all__ = [
     "assert_app_insights_in_scope",
@@ -37,6 +38,9 @@ _WORKSPACES_READ = "Microsoft.OperationalInsights/workspaces/read"
 _COMPONENTS_READ = "Microsoft.Insights/components/read"
 _ENDPOINTS_READ = "Microsoft.Insights/dataCollectionEndpoints/read"
 _CLOSED = ("Disabled", "SecuredByPerimeter")
+# Access modes came with 2021-09-01; a command without a version may take an older one, which drops them.
+_MODES_VERSION = api_version(PrivateLinkScope.ARM_TYPE)
+_SET_MODE = f"az resource update --ids <id> --api-version {_MODES_VERSION} --set <setting>=<mode>"
 
 
 def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> Iterator[Finding]:
@@ -45,17 +49,19 @@ def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> 
     path = f"properties.accessModeSettings.{kind}AccessMode"
     mode = needed(getattr(settings, f"{kind}_access_mode"), scope, path)
     if mode.lower() != expected.lower():
-        yield Finding.on(scope, path, expected=expected, observed=mode, tokens={"mode": expected})
+        tokens = {"mode": expected, "setting": path}
+        yield Finding.on(scope, path, expected=expected, observed=mode, tokens=tokens)
     for position, exclusion in enumerate(settings.exclusions or ()):
-        other = getattr(exclusion, f"{kind}_access_mode")
-        # An exclusion replaces both modes for the clients of one connection (FACTS: exclusions).
-        if other is not None and other.lower() != expected.lower():
+        # An exclusion replaces both modes for the clients of one connection: one it lacks is not known.
+        path = f"properties.accessModeSettings.exclusions[{position}].{kind}AccessMode"
+        other = needed(getattr(exclusion, f"{kind}_access_mode"), scope, path)
+        if other.lower() != expected.lower():
             yield Finding.on(
                 scope,
-                f"properties.accessModeSettings.exclusions[{position}].{kind}AccessMode",
+                path,
                 expected=f"{expected} for every connection",
                 observed=f"{other} for clients of connection {exclusion.private_endpoint_connection_name}",
-                tokens={"mode": expected},
+                tokens={"mode": expected, "setting": path},
             )
 
 
@@ -67,10 +73,10 @@ def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> 
     accepts public traffic, a way to take data out. The mode governs clients that come through the private
     endpoint; what the internet may send is decided by the resources' own settings.""",
     fix=Fix(
-        az="az monitor private-link-scope update --name <name> --resource-group <resource-group> "
-        "--set accessModeSettings.ingestionAccessMode=<mode>",
-        terraform='azurerm_monitor_private_link_scope "<name>" { ingestion_access_mode = "<mode>" }',
-        bicep="Microsoft.Insights/privateLinkScopes: properties.accessModeSettings.ingestionAccessMode: '<mode>'",
+        az=_SET_MODE,
+        terraform='azurerm_monitor_private_link_scope "<name>" { ingestion_access_mode = "<mode>" }  '
+        "# exclusions: azapi_update_resource",
+        bicep="Microsoft.Insights/privateLinkScopes: <setting>: '<mode>'",
     ),
     learn=_LEARN + "private-link-design#control-how-private-links-apply-to-your-networks",
     permissions=(_SCOPES_READ,),
@@ -96,10 +102,10 @@ def assert_ingestion_access_mode(
     queries, whoever owns it. The query endpoint is shared by all workspaces, so the mode is the only thing that
     tells them apart on this path.""",
     fix=Fix(
-        az="az monitor private-link-scope update --name <name> --resource-group <resource-group> "
-        "--set accessModeSettings.queryAccessMode=<mode>",
-        terraform='azurerm_monitor_private_link_scope "<name>" { query_access_mode = "<mode>" }',
-        bicep="Microsoft.Insights/privateLinkScopes: properties.accessModeSettings.queryAccessMode: '<mode>'",
+        az=_SET_MODE,
+        terraform='azurerm_monitor_private_link_scope "<name>" { query_access_mode = "<mode>" }  '
+        "# exclusions: azapi_update_resource",
+        bicep="Microsoft.Insights/privateLinkScopes: <setting>: '<mode>'",
     ),
     learn=_LEARN + "private-link-design#control-how-private-links-apply-to-your-networks",
     permissions=(_SCOPES_READ,),
@@ -201,7 +207,7 @@ def assert_app_insights_in_scope(app_insights: ApplicationInsights) -> Iterator[
     permissions=(_SCOPES_READ, _MEMBERS_READ, _WORKSPACES_READ, _COMPONENTS_READ, _ENDPOINTS_READ),
 )
 def assert_scoped_resources_resolve(ampls: PrivateLinkScope) -> Iterator[Finding]:
-    """Assert that each scoped resource exists, is provisioned, and reports the membership itself.
+    """Assert that each scoped resource exists, is provisioned, and that both sides know of the membership.
 
     Memberships of kind metrics point to a subscription and are left out. A resource that reports no
     memberships at all (older api-versions omit them) is not held against the scope.
@@ -209,60 +215,7 @@ def assert_scoped_resources_resolve(ampls: PrivateLinkScope) -> Iterator[Finding
     Args:
         ampls: the private link scope.
     """
-    for member in ampls.scoped_resources:
-        yield from _member_findings(ampls, member)
-
-
-def _member_findings(scope: PrivateLinkScope, member: ScopedResource) -> Iterator[Finding]:
-    linked = needed(member.properties.linked_resource_id, member, "properties.linkedResourceId")
-    state = member.properties.provisioning_state
-    if state is not None and state.lower() != "succeeded":
-        yield _on_member(scope, member, "properties.provisioningState", expected="Succeeded", observed=state)
-    try:
-        ResourceId.parse(linked)
-    except DocumentError:
-        return  # a subscription, which kind metrics links as a whole
-    path = "properties.linkedResourceId"
-    resource = scope.estate.find(linked)
-    if resource is None:
-        yield _on_member(
-            scope, member, path, expected="a resource that exists", observed=f"{linked}, which does not"
-        )
-    elif isinstance(resource, ScopableResource) and resource.scope_references:
-        references = {key(entry.resource_id or "") for entry in resource.scope_references}
-        guids = {(entry.scope_id or "").lower() for entry in resource.scope_references}
-        own_guid = (scope.properties.scope_id or "").lower()
-        # Which of the two says it is not documented: either will do.
-        if not (own_guid and own_guid in guids) and not any(
-            name.startswith(scope.key + "/") for name in references
-        ):
-            yield _on_member(
-                scope,
-                member,
-                path,
-                expected=f"{resource.NOUN} {resource.label!r} lists this scope in privateLinkScopedResources",
-                observed="it lists only " + ", ".join(sorted(references)),
-                evidence=az_rest(resource),
-            )
-
-
-def _on_member(
-    scope: PrivateLinkScope,
-    member: ScopedResource,
-    path: str,
-    *,
-    expected: str,
-    observed: str,
-    evidence: str | None = None,
-) -> Finding:
-    return Finding.on(
-        scope,
-        f"scopedResources[{member.label}].{path}",
-        expected=expected,
-        observed=observed,
-        evidence=evidence or az_rest(scope, ScopedResource.ARM_TYPE),
-        tokens={"member": member.label},
-    )
+    yield from scope_findings(ampls)
 
 
 def _public_access(resource: ScopableResource) -> dict[str, str]:
@@ -289,7 +242,9 @@ def _public_access(resource: ScopableResource) -> dict[str, str]:
     the clients of its private endpoints and does not stop anybody else.""",
     fix=Fix(
         az="az resource update --ids <id> --set <property>=<value>",
-        terraform="azurerm_log_analytics_workspace / azurerm_application_insights "
+        terraform='azurerm_log_analytics_workspace { internet_ingestion_access_type = "<value>", '
+        'internet_query_access_type = "<value>" }\n'
+        "azurerm_application_insights, and the workspace before azurerm 5 "
         "{ internet_ingestion_enabled = false, internet_query_enabled = false }\n"
         "azurerm_monitor_data_collection_endpoint { public_network_access_enabled = false }",
         bicep="<property>: '<value>'",

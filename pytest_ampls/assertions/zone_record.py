@@ -15,8 +15,9 @@ from pytest_ampls.effective.name_resolution import (
     scopes_of,
     zones_seen,
 )
-from pytest_ampls.effective.records import Claim, claims, require_endpoints_read
+from pytest_ampls.effective.records import Claim, claims, require_endpoints_read, require_place_read
 from pytest_ampls.effective.zones import public_suffix
+from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import PrivateLinkScope, Workspace
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
@@ -47,7 +48,7 @@ def zone_link_findings(
             role += f", which holds the DNS server {servers or network.dns_servers[0]} of {network.label!r}"
         tokens = {"zone": origin, "network": via.label, "network-id": via.id}
         if zones:
-            tokens["zone-resource-group"] = zones[0].resource_group
+            tokens |= {"zone-resource-group": zones[0].resource_group, "zone-id": zones[0].id}
         yield Finding.on(
             network,
             f"zone {origin}",
@@ -100,12 +101,19 @@ def record_findings(zone: PrivateDnsZone) -> Iterator[Finding]:
         raise NotApplicable(
             f"zone {zone.label!r} holds no address record of Azure Monitor; AMPLS302 and AMPLS305 judge that"
         )
+    unread: list[EvidenceError] = []
     for record in records:
         claimed = claims(zone.estate).get(record.fqdn(zone.origin), ())
         for address in record.addresses:
-            observed = _wrong(zone, claimed, address)
+            try:
+                observed = _wrong(zone, claimed, address)
+            except EvidenceError as error:
+                unread.append(error)
+                continue
             if observed is not None:
                 yield _on_record(zone, record, _right(claimed), f"{address}, {observed}")
+    if unread:
+        raise unread[0]
 
 
 def _is_monitor_record(zone: PrivateDnsZone, record: RecordSet) -> bool:
@@ -129,6 +137,7 @@ def _wrong(zone: PrivateDnsZone, claimed: tuple[Claim, ...], address: str) -> st
         names = ", ".join(f"private endpoint {_named(owner)}" for owner in owners)
         return f"overwritten or made by hand: the address of {names}, which does not serve this name there"
     require_endpoints_read(zone.estate)
+    require_place_read(zone.estate, address)
     return "stale: the address of no private endpoint that was read"
 
 

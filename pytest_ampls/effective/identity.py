@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_ampls.errors import DocumentError
+from pytest_ampls.errors import DocumentError, EvidenceError
 from pytest_ampls.model.compute import ArcMachine, UserAssignedIdentity
 from pytest_ampls.model.machine import Extension, Identity, Machine, VirtualMachineExtension
 from pytest_ampls.model.resource import ResourceId, same_id
@@ -164,7 +164,7 @@ def _look_up(machine: Machine, identity: Identity, name: str, value: str) -> Age
     """Match a well-formed identifier against what is attached."""
     for attached in identity.user_assigned_ids:
         if name == "mi_res_id" and same_id(attached, value):
-            return _found(attached, name)
+            return _found(attached, name) if _exists(machine, attached) else _deleted(attached)
     if name != "mi_res_id":
         wanted = value.lower()
         if name == "object_id" and (identity.principal_id or "").lower() == wanted:
@@ -180,6 +180,25 @@ def _look_up(machine: Machine, identity: Identity, name: str, value: str) -> Age
         reason=f"the agent asks for {name} {value}, which is not attached "
         f"(user-assigned identities: {names or 'none'})",
         identity=value if name == "mi_res_id" else None,
+    )
+
+
+def _exists(machine: Machine, attached: str) -> bool:
+    """Tell whether an attached identity is still there: a deleted one leaves its id behind on the machine.
+
+    Where identities were not read, the machine's document is the evidence: it says attached.
+    """
+    try:
+        return machine.estate.get(UserAssignedIdentity, attached) is not None
+    except EvidenceError:
+        return True
+
+
+def _deleted(attached: str) -> AgentIdentity:
+    return AgentIdentity(
+        outcome=IdentityOutcome.NOT_ATTACHED,
+        reason=f"the agent asks for {attached}, which was deleted; the machine only has its id",
+        identity=attached,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from pytest_ampls.effective.name_resolution import (
     endpoints_reached,
 )
 from pytest_ampls.effective.records import addresses_for
-from pytest_ampls.errors import EvidenceError, NotReadError
+from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model.evidence import Answer
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.vantage import Resolver
@@ -52,9 +52,12 @@ def address_class(address: str) -> AddressClass:
     """Return the class of an IPv4 address.
 
     Raises:
-        ValueError: the text is not an IPv4 address.
+        DocumentError: the text is not an IPv4 address.
     """
-    parsed = IPv4Address(address)
+    try:
+        parsed = IPv4Address(address)
+    except AddressValueError:
+        raise DocumentError(f"{address!r} was answered, which is not an IPv4 address") from None
     if any(parsed in network for network in _PRIVATE):
         return AddressClass.PRIVATE
     return AddressClass.UNUSABLE if any(parsed in network for network in _UNUSABLE) else AddressClass.PUBLIC

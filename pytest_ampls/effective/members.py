@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from pytest_ampls.effective.zones import AZURE_MONITOR_GROUP, public_suffix, required_zones
@@ -57,7 +57,7 @@ def required_members(scope: PrivateLinkScope) -> tuple[str, ...]:
 def missing_members(scope: PrivateLinkScope, endpoint: PrivateEndpoint) -> Iterator[str]:
     """Yield the required members of the scope that the endpoint does not have.
 
-    A member is there if an interface names it, or if the endpoint serves the public name it stands for.
+    A member is there if an interface has an address for it, or if the endpoint serves the public name it stands for.
 
     Raises:
         EvidenceError: interfaces or private link resources were not read, or a member of an unknown name
@@ -67,12 +67,24 @@ def missing_members(scope: PrivateLinkScope, endpoint: PrivateEndpoint) -> Itera
         part.properties.private_link_connection_properties.required_member_name.lower()
         for nic in endpoint.interfaces
         for part in nic.properties.ip_configurations or ()
-        if part.properties.private_link_connection_properties is not None
+        if part.properties.private_ip_address
+        and part.properties.private_link_connection_properties is not None
         and part.properties.private_link_connection_properties.required_member_name
     }
-    for member in required_members(scope):
+    served = _by_owner(endpoint.members)
+    members = required_members(scope)
+    if not members:
+        raise DocumentError(
+            f"private link scope {scope.label!r} names no member of group {AZURE_MONITOR_GROUP} in its "
+            f"privateLinkResources: what private endpoint {endpoint.label!r} must serve is not known"
+        )
+    for member in members:
+        if member.lower() in named:
+            continue
         pattern = _pattern(member.lower())
-        if member.lower() in named or (pattern and _any_match(pattern, endpoint.members)):
+        owner = _owner(member.lower())
+        candidates = served.get(owner, ()) if owner else endpoint.members
+        if pattern and _any_match(pattern, candidates):
             continue
         if pattern is None and not named:
             raise DocumentError(
@@ -82,13 +94,24 @@ def missing_members(scope: PrivateLinkScope, endpoint: PrivateEndpoint) -> Itera
         yield member
 
 
+def _by_owner(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Return first label to names: a scope may have thousands of workspaces, each with names of its own."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.partition(".")[0], []).append(name)
+    return found
+
+
+def _owner(member: str) -> str | None:
+    """Return the workspace id in a required member, None where it is not one workspace's."""
+    match = _WORKSPACE_MEMBERS.fullmatch(member)
+    return match["of"] if match is not None and _GUID.fullmatch(match["of"]) else None
+
+
 def _pattern(member: str) -> str | None:
     """Return a regular expression for the public names that a required member stands for."""
     match = _WORKSPACE_MEMBERS.fullmatch(member)
-    if match is None:
-        return _MEMBER_NAMES.get(member)
-    owner = re.escape(match["of"]) if _GUID.fullmatch(match["of"]) else "[^.]+"
-    return rf"{owner}\.{re.escape(_WORKSPACE_DOMAINS[match['role']])}"
+    return rf"[^.]+\.{re.escape(_WORKSPACE_DOMAINS[match['role']])}" if match else _MEMBER_NAMES.get(member)
 
 
 def _any_match(pattern: str, names: Collection[str]) -> bool:
@@ -129,6 +152,12 @@ def names_of_resource(
         EvidenceError: a document lacks what the names are made of.
     """
     if isinstance(resource, DataCollectionEndpoint):
+        parts = resource.properties
+        for name, url in (
+            ("configurationAccess", parts.configuration_access),
+            ("logsIngestion", parts.logs_ingestion),
+        ):
+            needed(url.host if url is not None else None, resource, f"a URL in properties.{name}.endpoint")
         return tuple(host.lower() for host in resource.hosts)
     owner = needed(resource.properties.customer_id, resource, "properties.customerId").lower()
     suffixes = (public_suffix(zone) for zone in required_zones(scope))

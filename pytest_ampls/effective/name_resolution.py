@@ -26,7 +26,7 @@ from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.monitor import PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
-from pytest_ampls.model.resource import key
+from pytest_ampls.model.resource import key, needed
 
 __all__ = [
     "AZURE_PROVIDED_DNS",
@@ -173,8 +173,13 @@ def _zones_seen(estate: Estate, network: VirtualNetwork) -> Mapping[str, tuple[S
 
 
 def is_complete(link: VirtualNetworkLink) -> bool:
-    """Tell whether a link works: its state is Completed, or the document does not tell."""
-    return (link.properties.virtual_network_link_state or "completed").lower() == "completed"
+    """Tell whether a link works: its state is Completed.
+
+    Raises:
+        DocumentError: the document does not tell.
+    """
+    state = needed(link.properties.virtual_network_link_state, link, "properties.virtualNetworkLinkState")
+    return state.lower() == "completed"
 
 
 # ------------------------------------------------------------------- what a name is answered

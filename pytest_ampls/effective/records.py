@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pytest_ampls.effective.name_resolution import scopes_of, zone_addresses, zones_seen
+from pytest_ampls.effective.name_resolution import endpoints_reached, scopes_of, zone_addresses, zones_seen
 from pytest_ampls.effective.zones import monitor_zones, private_name, zone_among
-from pytest_ampls.errors import DocumentError, EvidenceError
+from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone
@@ -19,6 +19,7 @@ __all__ = [
     "claims",
     "record_of",
     "require_endpoints_read",
+    "require_place_read",
     "zone_for",
     "zones_holding",
 ]
@@ -61,7 +62,9 @@ def _group_zone_ids(endpoint: PrivateEndpoint) -> dict[str, str]:
 def zones_holding(endpoint: PrivateEndpoint, origin: str) -> tuple[PrivateDnsZone, ...]:
     """Return the zones of an origin that have to hold the endpoint's records.
 
-    Those of its zone group, and those linked to its VNet; without any, what the VNet's DNS leads to.
+    Those of its zone group, those linked to its VNet (without any, what the VNet's DNS leads to), and those
+    that answer the networks which the endpoint's other records lead to it: zones of one name may be there
+    several times, each linked to other networks.
 
     Raises:
         EvidenceError: zones, links or the VNet were not read.
@@ -78,7 +81,31 @@ def zones_holding(endpoint: PrivateEndpoint, origin: str) -> tuple[PrivateDnsZon
         found.update({zone.key: zone for zone in linked if zone is not None and zone.origin == origin})
     if network is not None and not found:
         found = {seen.zone.key: seen.zone for seen in zones_seen(network).get(origin, ())}
+    for zone in endpoint.estate.once(_zones_of_clients, endpoint).get(origin, ()):
+        found.setdefault(zone.key, zone)
     return tuple(found.values())
+
+
+def _zones_of_clients(estate: Estate, endpoint: PrivateEndpoint) -> Mapping[str, tuple[PrivateDnsZone, ...]]:
+    """Return origin to the zones that answer the networks whose DNS leads to an endpoint.
+
+    A zone without any record is AMPLS305's, unless a link falls back to the internet, where it is nobody's.
+    """
+    found: dict[str, dict[str, PrivateDnsZone]] = {}
+    for network in estate.virtual_networks:
+        try:
+            reached = endpoints_reached(network)
+        except NotReadError:
+            continue  # its DNS server lies outside of what was read: AMPLS301 says so for that network
+        if endpoint.key in {each.key for each in reached}:
+            for origin, several in zones_seen(network).items():
+                filled = (
+                    seen.zone
+                    for seen in several
+                    if seen.link.falls_back_to_internet or any(seen.zone.address_records.values())
+                )
+                found.setdefault(origin, {}).update({zone.key: zone for zone in filled})
+    return {origin: tuple(zones.values()) for origin, zones in found.items()}
 
 
 def record_of(endpoint: PrivateEndpoint, fqdn: str) -> tuple[str, ...] | None:
@@ -115,12 +142,15 @@ def _claims(estate: Estate) -> Mapping[str, tuple[Claim, ...]]:
 def _served(endpoint: PrivateEndpoint) -> dict[str, tuple[str, ...]]:
     origins = {*monitor_zones(endpoint.estate), *_group_zone_ids(endpoint)}
     served: dict[str, tuple[str, ...]] = {}
+    own = (
+        endpoint.addresses
+    )  # what a group wrote for an endpoint that has changed since is not the endpoint's
     for group in endpoint.zone_groups:
         for config in group.zone_configs:
             origin = ResourceId.parse(config.properties.private_dns_zone_id or "").name.lower()
             for record in config.properties.record_sets or ():
                 name = f"{record.record_set_name}.{origin}".lower()
-                served[name] = record.ip_addresses or ()
+                served[name] = tuple(address for address in record.ip_addresses or () if address in own)
     for fqdn, addresses in endpoint.members.items():
         origin = zone_among(fqdn, origins) or ""
         if origin:  # the interface is the truth: what the group wrote may be from before
@@ -153,6 +183,30 @@ def require_endpoints_read(estate: Estate) -> None:
     failure: EvidenceError | None = estate.once(_unread_endpoint)
     if failure is not None:
         raise failure
+
+
+def require_place_read(estate: Estate, address: str) -> None:
+    """Make sure that a private endpoint with an address would have been read.
+
+    An endpoint is in the subscription of its VNet. VNets that links and peerings name are read wherever they
+    are, the private endpoints in them only where their subscription is judged.
+
+    Raises:
+        NotReadError: the address lies in VNets of other subscriptions only; or in none, and no private link
+            scope was read that would name its endpoints.
+    """
+    judged = {subscription.id.lower() for subscription in estate.subscriptions}
+    places = [network for network in estate.known(VirtualNetwork) if network.holds(address)]
+    if places and not any(network.subscription.lower() in judged for network in places):
+        raise NotReadError(
+            f"the address {address} lies in virtual network {places[0].label!r} ({places[0].id}), and the private "
+            "endpoints of its subscription were not read. Add --ampls-subscription for it"
+        )
+    if not places and not estate.private_link_scopes:
+        raise NotReadError(
+            f"the address {address} lies in no virtual network that was read, and no private link scope was read "
+            "either: whose it is cannot be told. Add --ampls-subscription for where the endpoints are"
+        )
 
 
 def _unread_endpoint(estate: Estate) -> EvidenceError | None:

@@ -120,7 +120,8 @@ def describe(lab: Lab) -> str:
         " --endpoint-active-directory-resource-id https://management.core.windows.net/"
         f" --endpoint-active-directory-graph-resource-id {lab.arm_endpoint}/graph/",
         "az cloud set --name ampls-lab",
-        'az login --service-principal --username "$AZURE_CLIENT_ID" --password "$AZURE_CLIENT_SECRET"'
+        # With "=": a random secret may begin with a dash, and would be taken for an option.
+        'az login --service-principal --username "$AZURE_CLIENT_ID" --password="$AZURE_CLIENT_SECRET"'
         ' --tenant "$AZURE_TENANT_ID"',
         "",
     ]

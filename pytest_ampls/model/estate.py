@@ -38,6 +38,11 @@ __all__ = ["RESOURCE_CLASSES", "Estate"]
 
 # In the ids of machines and of what is below them: a gap there hides nothing of another machine.
 _MACHINE_PROVIDERS = ("/providers/microsoft.compute/", "/providers/microsoft.hybridcompute/")
+_BELOW: Mapping[type[Resource], tuple[type[Resource], ...]] = {
+    VirtualMachine: (VirtualMachineExtension, DataCollectionRuleAssociation),
+    ArcMachine: (ArcMachineExtension, DataCollectionRuleAssociation),
+    VirtualMachineScaleSet: (ScaleSetInstance, DataCollectionRuleAssociation),
+}
 R = TypeVar("R", bound=Resource)
 V = TypeVar("V")
 
@@ -235,9 +240,14 @@ class Estate:
         return raw
 
     def source(self, resource: Resource) -> str:
-        """Return where the document of a resource came from: ``arm``, its provider, or ``graph``, the index."""
+        """Return where what is known of a resource came from: ``arm``, the providers, or ``graph``, the index.
+
+        For a machine that is ``graph`` as well where its extensions, associations or instances
+        came from the index, and the machine itself did not.
+        """
         source: str = resource.__dict__["_source"]
-        return source
+        below = any(self._table(cls).is_indexed(resource.key) for cls in _BELOW.get(type(resource), ()))
+        return "graph" if below else source
 
     # ---------------------------------------------------------------- collections
 

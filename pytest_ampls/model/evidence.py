@@ -140,7 +140,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """How the evidence was read: calls by kind, and time lost to throttling in seconds."""
+    """How the evidence was read: calls by kind, and time lost to throttling in seconds.
+
+    ``notes`` are sentences on what was read otherwise than planned, such as without the index.
+    """
 
     calls: int = 0
     calls_by_type: dict[str, int] = {}
@@ -149,6 +152,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     seconds: float = 0.0
     lookups: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pytest_ampls.model.resource import Part, Resource, key
+from pytest_ampls.model.resource import Part, Resource, ResourceId, key, needed
 
 if TYPE_CHECKING:
     from pytest_ampls.model.estate import Estate
@@ -249,8 +249,11 @@ class EndpointUrl(Part, frozen=True, kw_only=True):
 
     @property
     def host(self) -> str | None:
-        """The host name of the URL, or None."""
-        return urlsplit(self.endpoint).hostname if self.endpoint else None
+        """The host name of the URL, or None where there is none to be found in it."""
+        try:
+            return urlsplit(self.endpoint).hostname if self.endpoint else None
+        except ValueError:  # brackets around something that is no address
+            return None
 
 
 class NetworkAcls(Part, frozen=True, kw_only=True):
@@ -364,17 +367,22 @@ class DataCollectionRuleAssociation(Resource, frozen=True, kw_only=True):
 
     @property
     def target_id(self) -> str:
-        """The id of the machine, in the spelling of this document."""
-        return self.id[: self.key.rindex("/providers/microsoft.insights/")]
+        """The id of the machine, in the spelling of this document; a DocumentError where it has none."""
+        return needed(ResourceId.parse(self.id).parent, self, "a machine in its id")
 
     @property
     def spelling_is_known(self) -> bool:
         """Tell whether the name is spelt as it was created.
 
-        The listings of rules and endpoints lower-case names; the machine's own listing keeps them.
+        The listings of rules and endpoints lower-case names; the machine's own listing and the index
+        keep them.
         """
         listed_by: str = self.__dict__["_listed_by"]
-        return key(listed_by) in (key(self.target_id), self.key) or self.label != self.label.lower()
+        return (
+            self.__dict__["_source"] == "graph"
+            or key(listed_by) in (key(self.target_id), self.key)
+            or self.label != self.label.lower()
+        )
 
     @property
     def rule(self) -> DataCollectionRule | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
 from pytest_ampls.model.monitor import ConnectionState, IdReference
 from pytest_ampls.model.private_dns import PrivateDnsZoneGroup, VirtualNetworkLink
 from pytest_ampls.model.resource import Part, Resource, key
+
+if TYPE_CHECKING:
+    from pytest_ampls.model.estate import Estate
+
+_SUBNET: Final = re.compile(r"(.+)/subnets/[^/]*/?", re.IGNORECASE)
 
 __all__ = [
     "NetworkInterface",
@@ -23,7 +29,8 @@ __all__ = [
 
 def virtual_network_id(subnet_id: str) -> str:
     """Return the id of the VNet that a subnet belongs to."""
-    return subnet_id[: key(subnet_id).rindex("/subnets/")] if "/subnets/" in key(subnet_id) else subnet_id
+    found = _SUBNET.fullmatch(subnet_id)
+    return found[1] if found is not None else subnet_id
 
 
 def _networks(prefixes: Iterable[str]) -> tuple[IPv4Network, ...]:
@@ -234,21 +241,30 @@ class PrivateEndpoint(Resource, frozen=True, kw_only=True):
         Names are lower case, without a trailing dot. The interface is the first source because
         ``customDnsConfigs`` is empty while the endpoint is updated, and may be empty with a zone group.
         """
-        found: dict[str, list[str]] = {}
-        for nic in self.interfaces:
-            for name, address in nic.member_addresses:
-                found.setdefault(name, []).append(address)
-        for config in self.properties.custom_dns_configs or ():
-            name = (config.fqdn or "").rstrip(".").lower()
-            if name and name not in found:
-                found[name] = list(config.ip_addresses or ())
-        return {name: tuple(dict.fromkeys(addresses)) for name, addresses in found.items()}
+        return dict(self.estate.once(_members, self))
 
     @property
     def addresses(self) -> frozenset[str]:
         """Every private address it has."""
-        own = {address for nic in self.interfaces for address in nic.addresses}
-        return frozenset(own.union(*self.members.values())) if self.members else frozenset(own)
+        return self.estate.once(_addresses, self)
+
+
+def _members(_estate: Estate, endpoint: PrivateEndpoint) -> dict[str, tuple[str, ...]]:
+    """Return what an endpoint serves; a scope may have thousands of members, and every rule asks."""
+    found: dict[str, list[str]] = {}
+    for nic in endpoint.interfaces:
+        for name, address in nic.member_addresses:
+            found.setdefault(name, []).append(address)
+    for config in endpoint.properties.custom_dns_configs or ():
+        name = (config.fqdn or "").rstrip(".").lower()
+        if name and name not in found:
+            found[name] = list(config.ip_addresses or ())
+    return {name: tuple(dict.fromkeys(addresses)) for name, addresses in found.items()}
+
+
+def _addresses(_estate: Estate, endpoint: PrivateEndpoint) -> frozenset[str]:
+    own = {address for nic in endpoint.interfaces for address in nic.addresses}
+    return frozenset(own.union(*endpoint.members.values()))
 
 
 class LinkConnectionProperties(Part, frozen=True, kw_only=True):

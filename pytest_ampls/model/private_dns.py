@@ -77,8 +77,8 @@ class PrivateDnsZone(Resource, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> str:
-        """The zone's name in lower case, without a trailing dot."""
-        return self.label.rstrip(".").lower()
+        """The zone's name in lower case, without a trailing dot: as the id has it, which others refer to."""
+        return ResourceId.parse(self.id).name.rstrip(".").lower()
 
     @property
     def virtual_network_links(self) -> tuple[VirtualNetworkLink, ...]:
@@ -161,7 +161,7 @@ class RecordSet(Resource, frozen=True, kw_only=True):
     @property
     def is_address(self) -> bool:
         """Tell whether it is an A record set."""
-        return self.type.lower().endswith("/a")
+        return (self.type or ResourceId.parse(self.id).type).lower().endswith("/a")
 
     @property
     def addresses(self) -> tuple[str, ...]:

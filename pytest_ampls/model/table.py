@@ -35,6 +35,8 @@ class Table(Generic[R]):
         self.gaps: dict[str, Gap] = {}
         self.defects: dict[str, Gap] = {}
         self.requests: dict[str, str] = {}
+        self.indexed: set[str] = set()
+        self._below: dict[str, tuple[R, ...]] | None = None
         self._decoder = msgspec.json.Decoder(cls)
         for reading in readings:
             self._add(reading, estate)
@@ -52,6 +54,8 @@ class Table(Generic[R]):
                 decoded.append(resource)
                 self.resources.setdefault(resource.key, resource)
         self.covered.add(scope)
+        if reading.source == "graph":
+            self.indexed.add(scope)
         if not reading.single:
             self.listings[scope] = tuple(decoded)
 
@@ -67,8 +71,40 @@ class Table(Generic[R]):
             )
             self.defects[key(where)] = gap
             return None
-        resource.__dict__.update(_estate=estate, _document=document, _listed_by=reading.scope)
+        resource.__dict__.update(
+            _estate=estate, _document=document, _listed_by=reading.scope, _source=reading.source
+        )
         return resource
+
+    def children(self, parent: str) -> tuple[R, ...] | None:
+        """Return what is below a resource (its key): from its own listing, or its subscription's.
+
+        None where neither was read completely.
+        """
+        if parent in self.listings:
+            return self.listings[parent]
+        if "/".join(parent.split("/")[:3]) not in self.listings:
+            return None
+        if self._below is None:
+            self._below = self._by_parent()
+        return self._below.get(parent, ())
+
+    def is_indexed(self, parent: str) -> bool:
+        """Tell whether what is below a resource (its key) comes from the index."""
+        return parent not in self.listings and "/".join(parent.split("/")[:3]) in self.indexed
+
+    def _by_parent(self) -> dict[str, tuple[R, ...]]:
+        """Group what whole subscriptions list by what it is a child or an extension of."""
+        found: dict[str, list[R]] = {}
+        for scope, resources in self.listings.items():
+            for resource in resources if scope.count("/") == 2 else ():
+                found.setdefault(_parent_of(resource.key), []).append(resource)
+        return {parent: tuple(resources) for parent, resources in found.items()}
+
+
+def _parent_of(own: str) -> str:
+    before, _, tail = own.rpartition("/providers/")
+    return before if tail.count("/") == 2 else own.rsplit("/", 2)[0]
 
 
 def _id_of(document: msgspec.Raw) -> str | None:

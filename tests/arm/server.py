@@ -56,6 +56,7 @@ class Asked:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 Handler = Callable[[Asked], Reply]
@@ -126,7 +127,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
         def handle_any(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            self.send(server.reply(Asked(self.command, parts.path, query, dict(self.headers))))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send(server.reply(Asked(self.command, parts.path, query, dict(self.headers), body)))
 
         do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = handle_any  # noqa: N815  # http.server's names
 

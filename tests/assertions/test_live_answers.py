@@ -189,7 +189,10 @@ def other_environment(plan: NetworkBlueprint) -> None:
     plan.documents[ZONE_LINKS]["apart"] = {
         "id": f"{apart}/virtualNetworkLinks/other",
         "name": "other",
-        "properties": {"virtualNetwork": {"id": resource_id(VNETS, "other")}},
+        "properties": {
+            "virtualNetwork": {"id": resource_id(VNETS, "other")},
+            "virtualNetworkLinkState": "Completed",
+        },
     }
     plan.documents[RECORDS]["apart"] = {
         "id": f"{apart}/A/api",

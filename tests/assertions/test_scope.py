@@ -217,7 +217,11 @@ def test_scoped_resources_that_resolve_pass(plan: MonitoredBlueprint) -> None:
     plan.add(
         MEMBERS,
         resource_id(AMPLS, "ampls", "scopedResources", "metrics"),
-        {"linkedResourceId": "/subscriptions/00000000-0000-0000-0000-000000000009", "kind": "metrics"},
+        {
+            "linkedResourceId": "/subscriptions/00000000-0000-0000-0000-000000000009",
+            "kind": "metrics",
+            "provisioningState": "Succeeded",
+        },
     )
     assert findings(assert_scoped_resources_resolve, ampls(plan.build())) == ()
 

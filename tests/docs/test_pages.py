@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -12,8 +13,9 @@ import pytest
 import pytest_ampls
 import pytest_ampls.assertions  # declares the rules
 from pytest_ampls import CATALOGUE, errors, hookspec
-from pytest_ampls.lab import Lab, estates, faults
+from pytest_ampls.lab import Lab, command, estates, faults
 from pytest_ampls.options import OPTIONS
+from tests.guards.suite import lab_snapshot
 
 from .blocks import PAGES, ROOT
 
@@ -115,6 +117,17 @@ def test_the_role_allows_what_rules_declare() -> None:
     assert all(action.endswith("/read") for action in actions)
 
 
+def test_the_role_allows_what_is_read() -> None:
+    """Each type that is read from the lab's estates has its action, and no action is for anything else."""
+    readings = [
+        reading for spec in ("hub-and-spoke", "fleet:vms=12") for reading in lab_snapshot(spec).readings
+    ]
+    read = {reading.type.lower() for reading in readings} | {"microsoft.resources/subscriptions"}
+    actions = json.loads(_extension("rules").role_json())["Actions"]
+    allowed = {action.removesuffix("/read").replace("/ALL", "/recordsets").lower() for action in actions}
+    assert allowed == read
+
+
 def test_every_estate_and_fault_is_documented() -> None:
     """The tables of the lab have every estate, and every fault with the rules it breaks."""
     page = (REFERENCE / "lab.md").read_text(encoding="utf-8")
@@ -127,6 +140,16 @@ def test_every_estate_and_fault_is_documented() -> None:
     assert all(
         rule in row for row, fault in zip(rows, faults().values(), strict=True) for rule in fault.breaks
     )
+
+
+def test_every_option_of_the_lab_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """What ``serve --help`` lists is in the table, and nothing else."""
+    with pytest.raises(SystemExit):
+        command.main(["serve", "--help"])
+    listed = set(re.findall(r"^  (--[a-z-]+) ", capsys.readouterr().out, re.MULTILINE))
+    page = (REFERENCE / "lab.md").read_text(encoding="utf-8")
+    assert "--ready-file" in listed
+    assert set(re.findall(r"^\| `(--[a-z-]+)=", page, re.MULTILINE)) == listed
 
 
 def test_every_public_name_is_documented() -> None:

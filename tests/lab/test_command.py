@@ -89,6 +89,7 @@ def test_serve(served: tuple[subprocess.Popen[str], Path]) -> None:
     assert f"export AZURE_AUTHORITY_HOST={connection['authority']}" in output
     assert f"export AZURE_CLIENT_SECRET={connection['client_secret']}" in output
     assert "throw-away" in output
+    assert '--password="$AZURE_CLIENT_SECRET"' in output  # the secret may begin with a dash
     assert f"--ampls-subscription={connection['subscriptions'][0]}" in output
     for view in connection["views"]:
         assert f"dig @127.0.0.1 -p {view['port']} " in output

@@ -12,7 +12,7 @@ SUITE = ("--pyargs", "pytest_ampls.conformance", "-p", "no:cacheprovider")
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_what_becomes_true_is_waited_for(pytester: pytest.Pytester, workers: str) -> None:
     """Faults that go away during the wait leave a green run, which says how long each took."""
-    spec = "hub-and-spoke:mends_after=6+missing-config-endpoint+zone-unlinked"
+    spec = "hub-and-spoke:mends_after=12+missing-config-endpoint+zone-unlinked"
     result = pytester.runpytest_subprocess(*SUITE, f"--ampls-lab={spec}", "--ampls-wait=2m", "-n", workers)
     assert result.ret == pytest.ExitCode.OK
     text = result.stdout.str()
@@ -55,14 +55,14 @@ def test_own_tests_and_their_fixtures_see_the_fresh_estate(pytester: pytest.Pyte
             pass
         """
     )
-    spec = "hub-and-spoke:mends_after=5+missing-config-endpoint"
+    spec = "hub-and-spoke:mends_after=10+missing-config-endpoint"
     result = pytester.runpytest_subprocess(f"--ampls-lab={spec}", "--ampls-wait=1m", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=4)
 
 
 def test_unverified_is_waited_for_too(pytester: pytest.Pytester) -> None:
     """A refused read that is granted during the wait becomes a verdict."""
-    spec = "hub-and-spoke:mends_after=5+denied=Microsoft.Compute/virtualMachines/extensions"
+    spec = "hub-and-spoke:mends_after=10+denied=Microsoft.Compute/virtualMachines/extensions"
     result = pytester.runpytest_subprocess(*SUITE, f"--ampls-lab={spec}", "--ampls-wait=1m", "-k", "ampls5")
     assert result.ret == pytest.ExitCode.OK
 

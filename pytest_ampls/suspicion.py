@@ -1,0 +1,46 @@
+"""Which machines a verdict is about to fail on, before a test is run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pytest_ampls.assertions import CATALOGUE
+from pytest_ampls.catalogue import NotApplicable, Rule
+from pytest_ampls.errors import EvidenceError
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.machine import Machine
+from pytest_ampls.requirements import Requirements
+from pytest_ampls.subjects import SUBJECTS
+
+__all__ = ["suspects"]
+
+_KINDS: Final = ("machine", "vmss")
+
+
+def suspects(estate: Estate, requirements: Requirements) -> Iterator[str]:
+    """Yield the id of each machine on which a rule is broken or unverified, as the requirements have it.
+
+    Only machines can rest on the index; everything else is read from its provider anyway.
+    """
+    for kind in _KINDS:
+        rules = [rule for rule in CATALOGUE.values() if _first_parameter(rule) == kind]
+        for machine in SUBJECTS[kind].resources(estate):
+            if any(_fails(rule, machine, requirements) for rule in rules):
+                yield machine.id
+
+
+def _first_parameter(rule: Rule[Any]) -> str:
+    return next(iter(inspect.signature(rule.check).parameters))
+
+
+def _fails(rule: Rule[Any], machine: Machine, requirements: Requirements) -> bool:
+    if requirements.reason_left_out(rule, machine) is not None:
+        return False
+    try:
+        return any(True for _ in rule.check(machine, **requirements.keywords(rule, machine)))
+    except NotApplicable:
+        return False
+    except EvidenceError:
+        return True
