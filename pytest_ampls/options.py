@@ -191,6 +191,27 @@ class Settings:
         """Tell whether an estate was named at all."""
         return bool(self.subscriptions or self.lab or self.snapshot)
 
+    def shown(self, name: str) -> str:
+        """Return the value of an option, ready to print."""
+        plural = {
+            "subscription": "subscriptions",
+            "resolver": "resolvers",
+            "resource-group": "resource_groups",
+            "tag": "tags",
+        }
+        value: object = getattr(self, plural.get(name, name.replace("-", "_")))
+        if isinstance(value, Mapping):
+            return ", ".join(f"{key}={pattern}" for key, pattern in value.items())
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        return (
+            value.name
+            if isinstance(value, Path)
+            else f"{value:g}"
+            if isinstance(value, float)
+            else str(value)
+        )
+
     def origin(self, name: str) -> str:
         """Return where the value of an option came from, ready to print."""
         return self.origins.get(name, "default")

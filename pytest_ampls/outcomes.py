@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ampls.assertions import CATALOGUE
 from pytest_ampls.catalogue import ConformanceError, Judgement, Verdict
-from pytest_ampls.errors import EvidenceError
+from pytest_ampls.errors import ConfigurationError, EvidenceError
 from pytest_ampls.grouping import GroupError
 from pytest_ampls.model.resource import Resource
 from pytest_ampls.subjects import SUBJECTS
@@ -26,7 +26,9 @@ def settle(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[N
     """Make a report say what the evidence allows: unverified is an error, whatever a test expected."""
     kept = item.stash.get(JUDGED, []) if call.when == "call" else []
     raised = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(raised, EvidenceError):
+    if isinstance(raised, ConfigurationError):
+        _make_error(report, call, raised)
+    elif isinstance(raised, EvidenceError):
         _make_error(report, call, raised)
         if not any(judgement.verdict is Verdict.UNVERIFIED for judgement in kept):
             kept = [*kept, _unverified(item, raised)]
@@ -34,10 +36,13 @@ def settle(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[N
         _make_readable(report, call, raised.headline)
     elif raised is None and kept and all(entry.verdict is Verdict.NOT_APPLICABLE for entry in kept):
         _make_skipped(report, item, kept)
+    report.ampls_subject = bool(SUBJECTS.keys() & set(getattr(item, "fixturenames", ())))  # type: ignore[attr-defined]
     _attach(report, item, kept)
 
 
-def _make_error(report: pytest.TestReport, call: pytest.CallInfo[None], raised: EvidenceError) -> None:
+def _make_error(
+    report: pytest.TestReport, call: pytest.CallInfo[None], raised: EvidenceError | ConfigurationError
+) -> None:
     """Make a report an error. pytest calls only what fails outside of the call phase so."""
     report.outcome = "failed"
     if report.when == "call":

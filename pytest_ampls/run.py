@@ -26,7 +26,16 @@ from pytest_ampls.patience import WAITED, Patience
 from pytest_ampls.reading import Source
 from pytest_ampls.report import terminal
 from pytest_ampls.requirements import Requirements, load_requirements
-from pytest_ampls.subjects import SUBJECTS, Bounds, Selector, Subject, grouped, is_empty, subjects
+from pytest_ampls.subjects import (
+    SUBJECTS,
+    Bounds,
+    Selector,
+    Subject,
+    grouped,
+    is_empty,
+    is_out_of_bounds,
+    subjects,
+)
 from pytest_ampls.suspicion import suspects
 
 if TYPE_CHECKING:
@@ -112,6 +121,10 @@ class Run:
                 raise ConfigurationError(
                     f"the estate is empty: {names} was read and holds no private link scope, workspace, data "
                     "collection endpoint, rule or machine. Is it the right subscription?"
+                )
+            if is_out_of_bounds(estate, self._bounds):
+                raise ConfigurationError(
+                    "no resource of the estate lies within --ampls-resource-group and --ampls-tag: correct the patterns"
                 )
             self.requirements.check_patterns(estate)
         except ConfigurationError as error:
@@ -221,15 +234,12 @@ class Run:
         source = next(name for name in ("lab", "snapshot", "subscription") if name in settings.origins)
         value = ", ".join(settings.subscriptions) if source == "subscription" else getattr(settings, source)
         parts = [f"{source} {value} (from {settings.origins[source]})"]
-        for name in ("cloud", "arm-endpoint"):
-            if name in settings.origins:
+        for name, origin in settings.origins.items():
+            if name != source:
+                shown = settings.shown(name)
                 parts.append(
-                    f"{name} {getattr(settings, name.replace('-', '_'))} (from {settings.origins[name]})"
+                    f"{name} {shown} ({origin if origin.startswith('beside') else f'from {origin}'})"
                 )
-        if self.requirements.path is not None:
-            parts.append(f"requirements {self.requirements.path.name} ({settings.origins['requirements']})")
-        if settings.resolvers:
-            parts.append(f"resolvers {', '.join(settings.resolvers)} (from {settings.origins['resolver']})")
         return ["ampls: " + ", ".join(parts)]
 
     def pytest_report_collectionfinish(self) -> list[str]:
@@ -274,7 +284,7 @@ class Run:
         """Keep the verdicts for the summary, from this process or a worker."""
         entries = getattr(report, "ampls", ())
         self._judgements.extend(msgspec.convert(entry, Judgement) for entry in entries)
-        if report.when == "call" or not report.passed:
+        if getattr(report, "ampls_subject", False) and (report.when == "call" or not report.passed):
             self._outcomes[report.outcome] += 1
         if report.when == "call":
             waited = dict(report.user_properties).get(WAITED)
@@ -283,7 +293,8 @@ class Run:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Never let a run pass in which nothing was judged."""
-        if exitstatus == pytest.ExitCode.OK and not self._outcomes["passed"] and self._outcomes["skipped"]:
+        skipped = self._outcomes["skipped"]
+        if exitstatus == pytest.ExitCode.OK and skipped and self._outcomes.total() == skipped:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -300,7 +311,8 @@ class Run:
         skipped = self._outcomes["skipped"]
         if skipped and self._outcomes.total() == skipped:
             terminalreporter.write_line(
-                f"nothing was judged: all {skipped} tests were skipped, which is not a pass", red=True
+                f"nothing was judged: all {skipped} tests of resources were skipped, which is not a pass",
+                red=True,
             )
 
 

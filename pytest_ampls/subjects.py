@@ -27,7 +27,17 @@ from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import Resource, region
 from pytest_ampls.model.vantage import Resolver
 
-__all__ = ["SUBJECTS", "Bounds", "Kind", "Selector", "Subject", "grouped", "is_empty", "subjects"]
+__all__ = [
+    "SUBJECTS",
+    "Bounds",
+    "Kind",
+    "Selector",
+    "Subject",
+    "grouped",
+    "is_empty",
+    "is_out_of_bounds",
+    "subjects",
+]
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,7 +317,15 @@ def _group_of(resource: Resource, by: str) -> str:
     return f"{group}/{resource.resource_group.lower()}" if by == "resource-group" else group
 
 
+def _classes() -> set[type[Resource]]:
+    return {cls for kind in SUBJECTS.values() for cls in kind.classes if cls is not VirtualNetwork}
+
+
 def is_empty(estate: Estate) -> bool:
     """Tell whether the estate holds nothing that a test could run on, and nothing was refused."""
-    classes = {cls for kind in SUBJECTS.values() for cls in kind.classes if cls is not VirtualNetwork}
-    return not any(estate.known(cls) or estate.unread(cls) for cls in classes)
+    return not any(estate.known(cls) or estate.unread(cls) for cls in _classes())
+
+
+def is_out_of_bounds(estate: Estate, bounds: Bounds) -> bool:
+    """Tell whether a run is narrowed to nothing: no resource that was read lies within the bounds."""
+    return not any(bounds.takes(resource) for cls in _classes() for resource in estate.known(cls))

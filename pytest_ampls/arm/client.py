@@ -93,7 +93,7 @@ class ArmClient:
             TokenPolicy(TokenSource(credential, cloud.token_scope, self._clock)),
         ]
         transport = RequestsTransport(
-            session=_session(self.concurrency),
+            session=_session(self.concurrency, proxies=not Origin.is_loopback(str(self._origin))),
             connection_timeout=timeout,
             read_timeout=timeout,
             connection_verify=_checked_bundle(ca_bundle),
@@ -300,8 +300,10 @@ def _quiet() -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def _session(connections: int) -> requests.Session:
+def _session(connections: int, *, proxies: bool) -> requests.Session:
     session = requests.Session()
+    # A proxy of the environment can serve the internet, but not this very machine.
+    session.trust_env = proxies
     session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
     # Cookies of one answer would travel with the next request, from any thread; ARM needs none.
     session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))

@@ -117,9 +117,11 @@ def _endpoint_origin(arm_endpoint: str) -> Origin:
 
 def _fetch(url: str, ca_bundle: str | Path | None) -> bytes:
     verify = True if ca_bundle is None else str(ca_bundle)
-    proxies = {"no_proxy": "*"} if Origin.is_loopback(url) else {}
     try:
-        response = requests.get(url, verify=verify, timeout=_TIMEOUT, allow_redirects=False, proxies=proxies)
+        with requests.Session() as session:
+            # A proxy of the environment can serve the internet, but not this very machine.
+            session.trust_env = not Origin.is_loopback(url)
+            response = session.get(url, verify=verify, timeout=_TIMEOUT, allow_redirects=False)
     except requests.exceptions.SSLError as error:
         raise ConfigurationError(
             f"The certificate of {url} is not trusted: {reason(error)}. "

@@ -15,6 +15,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.pipeline.transport import RequestsTransport
 
 from pytest_ampls.arm.clock import Clock
 from pytest_ampls.arm.cloud import CLOUDS, Cloud
@@ -90,7 +91,9 @@ def _authority_options(authority: str, ca_bundle: str | Path | None) -> dict[str
     if ca_bundle is not None:
         options["connection_verify"] = str(ca_bundle)
     if Origin.is_loopback(authority):
-        options["proxies"] = {"no_proxy": "*"}
+        # A proxy of the environment can serve the internet, but not this very machine.
+        verify = True if ca_bundle is None else str(ca_bundle)
+        options["transport"] = RequestsTransport(use_env_settings=False, connection_verify=verify)
     return options
 
 

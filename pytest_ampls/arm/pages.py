@@ -43,7 +43,11 @@ def page(body: bytes) -> Page:
     """
     try:
         decoded = msgspec.json.decode(_text(body), type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is a DecodeError
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:  # ValidationError is a DecodeError
         raise NotAPageError(_instead(body, error)) from error
     objects = [item for item in decoded.value if bytes(memoryview(item)[:1]) == b"{"]
     odd = len(decoded.value) - len(objects)
@@ -59,7 +63,7 @@ def document(body: bytes) -> msgspec.Raw:
     text = _text(body)
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotAPageError(_instead(body, error)) from error
     return redacted([msgspec.Raw(text)])[0]
 

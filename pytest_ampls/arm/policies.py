@@ -65,8 +65,6 @@ class OriginPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
     def __init__(self, endpoint: Origin) -> None:
         super().__init__()
         self._endpoint = endpoint
-        # A proxy of the environment can serve the internet, but not this very machine.
-        self._proxies = {"no_proxy": "*"} if Origin.is_loopback(str(endpoint)) else None
 
     def on_request(self, request: Request) -> None:
         """Take the call from the options, and look where the request goes.
@@ -77,8 +75,6 @@ class OriginPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
         options = request.context.options
         call: Call = options.pop(OPTION)
         request.context[OPTION] = call
-        if self._proxies is not None:
-            options["proxies"] = self._proxies
         url = request.http_request.url
         if Origin.of(url) != self._endpoint:
             raise RefusalError(

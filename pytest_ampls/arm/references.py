@@ -147,7 +147,7 @@ def decoded(resource_type: str, raw: msgspec.Raw) -> Document:
     """Return what can be understood of a document; at worst that is nothing."""
     try:
         content: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     if not isinstance(content, dict):
         content = {}

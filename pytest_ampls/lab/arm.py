@@ -37,13 +37,14 @@ _ACTIONS: Final = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
 class Arm:
-    """Answers requests to ARM from an indexed estate. Thread-safe: it only reads."""
+    """Answers requests to ARM from an indexed estate. Thread-safe: it only reads, and what it keeps stays."""
 
     def __init__(self, index: Index, *, page_size: int, object_id: str, graph: Graph) -> None:
         self.index = index
         self.pages = Pages(page_size)
         self.object_id = object_id
         self._graph = graph
+        self._generic_rows: dict[tuple[str, str, str], list[Document]] = {}
         self._associated: dict[str, list[Document]] = {}
         for association in index.by_type.get(_ASSOCIATIONS, []):
             for key, value in association.get("properties", {}).items():
@@ -143,7 +144,10 @@ class Arm:
                 text = f"Invalid $filter '{condition}' specified in the query string."
                 refuse(400, "InvalidFilterInQueryString", text)
             resource_type = match[1].lower()
-        rows = management.generic_rows(self.index, subscription, group, resource_type)
+        place = (subscription, group, resource_type)
+        rows = self._generic_rows.get(place)
+        if rows is None:
+            rows = self._generic_rows[place] = management.generic_rows(self.index, *place)
         return self.pages.page(rows, request, null_link=False, size=_GENERIC_PAGE)
 
     # -- resources ---------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Table(Generic[R]):
     def _decode(self, document: msgspec.Raw, reading: Reading, estate: Estate) -> R | None:
         try:
             resource = self._decoder.decode(document)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
             where = _id_of(document) or reading.scope
             gap = Gap(
                 kind=GapKind.MALFORMED,
@@ -110,5 +110,5 @@ def _parent_of(own: str) -> str:
 def _id_of(document: msgspec.Raw) -> str | None:
     try:
         return msgspec.json.decode(document, type=_Identified).id
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
         return None

@@ -91,3 +91,26 @@ def test_a_pattern_that_matches_nothing_stops_the_run(pytester: pytest.Pytester)
     result.stderr.fnmatch_lines(
         ["ERROR: *ampls.toml:1: resource = 'spok1' matches none of*did you mean 'spoke1'*"]
     )
+
+
+def test_leaving_everything_out_is_not_a_pass(pytester: pytest.Pytester) -> None:
+    """Where the file leaves every resource out, nothing was judged, though the evidence is complete."""
+    (pytester.path / "ampls.toml").write_text('[[leave-out]]\nresource = "*"\nreason = "not yet"\n')
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        "--rootdir",
+        str(pytester.path),
+        "--ampls-lab=hub-and-spoke",
+        "--ampls-requirements=ampls.toml",
+    )
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["nothing was judged: all * tests of resources were skipped*"])
+
+
+def test_an_access_mode_that_does_not_exist_is_an_error(pytester: pytest.Pytester) -> None:
+    """A misspelt expectation is neither held nor broken."""
+    (pytester.path / "ampls.toml").write_text('[[expect]]\nrule = "AMPLS101"\nexpected = "Private"\n')
+    options = ("--rootdir", str(pytester.path), "--ampls-requirements=ampls.toml", "-k", "ampls101")
+    result = pytester.runpytest_subprocess(*SUITE, *options, "--ampls-lab=hub-and-spoke")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*expected='Private' is no access mode: there are Open and PrivateOnly*"])

@@ -256,7 +256,7 @@ def test_a_run_of_skips_is_not_a_pass(pytester: pytest.Pytester, healthy: str) -
     )
     result = pytester.runpytest_inprocess(healthy)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    result.stdout.fnmatch_lines(["nothing was judged: all * tests were skipped*"])
+    result.stdout.fnmatch_lines(["nothing was judged: all * tests of resources were skipped*"])
 
 
 def test_junit_properties_name_rule_and_resource(pytester: pytest.Pytester, broken: str) -> None:
