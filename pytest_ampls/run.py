@@ -307,6 +307,8 @@ class Run:
                 terminalreporter.write_line(line)
             for line in terminal.unverified_lines(self._judgements):
                 terminalreporter.write_line(line, yellow=True)
+            for note in self.snapshot.statistics.notes:
+                terminalreporter.write_line(f"note: {note}")
             terminalreporter.write_line(terminal.evidence_line(self.snapshot))
         skipped = self._outcomes["skipped"]
         if skipped and self._outcomes.total() == skipped:

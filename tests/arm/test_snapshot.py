@@ -105,7 +105,7 @@ def whole(tmp_path: Path) -> bytes:
 
 def packed(header: bytes, body: bytes = b"{}") -> bytes:
     """Return a file with a header and a body of ours."""
-    return gzip.compress(header + b"\n" + body)
+    return gzip.compress(header + b"\n" + body, mtime=0)
 
 
 NEWER = b'{"format":"pytest-ampls snapshot","version":%d}' % (SNAPSHOT_VERSION + 1)
@@ -117,7 +117,7 @@ OURS = b'{"format":"pytest-ampls snapshot","version":%d}' % SNAPSHOT_VERSION
     [
         (b"", "is empty"),
         (b'{"a": 1}', "not a snapshot"),
-        (gzip.compress(b"something else"), "not a snapshot"),
+        (gzip.compress(b"something else", mtime=0), "not a snapshot"),
         (packed(b'{"format":"other","version":1}'), "not a snapshot"),
         (packed(b'{"format":"pytest-ampls snapshot"}'), "not a snapshot"),
         (packed(b"[1]"), "not a snapshot"),
