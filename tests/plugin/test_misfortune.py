@@ -51,6 +51,7 @@ def test_part_of_the_evidence_is_missing(pytester: pytest.Pytester, faults: str,
         ("unauthenticated", "*the estate cannot be read*"),
         ("token-refused", "*the estate cannot be read*"),
         ("html-error", "*the estate cannot be read*"),
+        ("throttled=6", "*the estate cannot be read*"),
     ],
 )
 def test_nothing_can_be_read(pytester: pytest.Pytester, faults: str, message: str) -> None:

@@ -78,6 +78,7 @@ def test_the_failure_reads_as_an_engineer_wants(pytester: pytest.Pytester, broke
         ("name='spoke*'", ["spoke1", "spoke2", "spoke3", "spoke4"]),
         ("name='hub'", ["hub"]),
         ("resource_group='AMPLSTEST', name='hub'", ["hub"]),
+        ("tags={'Role': 'd*'}", ["hub"]),
         ("location='West Europe', name='hub'", ["hub"]),
     ],
 )
