@@ -20,6 +20,7 @@ from pytest_ampls.model.evidence import Snapshot
 __all__ = ["RenewalClient", "RenewalService"]
 
 _POLL: Final = 0.1
+_LONGEST_READ: Final = 300.0
 _WANTED: Final = "wanted"
 _FAILED: Final = "failed"
 
@@ -77,21 +78,22 @@ class RenewalClient:
         """Return evidence that was read after this call, or by a read that somebody else asked for meanwhile.
 
         Args:
-            deadline: when to give up, on the clock of :func:`time.monotonic`.
+            deadline: when the wait is over, on the clock of :func:`time.monotonic`; a read that was asked for
+                before is still given five minutes to end.
 
         Raises:
-            ConfigurationError: nothing could be read any more, or the deadline passed.
+            ConfigurationError: nothing could be read this time, or no read ended in time.
         """
-        newest = self._newest()
-        if newest == self.generation:
+        failed = self._folder / _FAILED
+        if self._newest() == self.generation:
+            failed.unlink(missing_ok=True)  # of an earlier read: this one may succeed
             (self._folder / _WANTED).touch()
         while (newest := self._newest()) == self.generation:
-            failed = self._folder / _FAILED
             if failed.exists():
                 raise ConfigurationError(failed.read_text(encoding="utf-8"))
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline + _LONGEST_READ:
                 raise ConfigurationError(
-                    "no fresh evidence came from the controller before the time was over"
+                    f"no fresh evidence came from the controller within {_LONGEST_READ:.0f} s after the wait"
                 )
             time.sleep(_POLL)
         self.generation = newest

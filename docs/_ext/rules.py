@@ -27,6 +27,14 @@ def rules_markdown() -> str:
     return "\n".join(line for family, rules in families.items() for line in _family(family, rules))
 
 
+# The subscription itself, the index, and the list that the index is held against.
+_DISCOVERY_ACTIONS = (
+    "Microsoft.ResourceGraph/resources/read",
+    "Microsoft.Resources/subscriptions/read",
+    "Microsoft.Resources/subscriptions/resources/read",
+)
+
+
 def role_json() -> str:
     """Return a custom role that allows to read each type that a run reads, and nothing else."""
     # The action for listing record sets of every type is called ALL; a single one has an action of its own.
@@ -35,7 +43,7 @@ def role_json() -> str:
     role = {
         "Name": "Private link scope conformance reader",
         "Description": "Reads what pytest-ampls judges.",
-        "Actions": sorted({"Microsoft.Resources/subscriptions/read", *actions}, key=str.lower),
+        "Actions": sorted({*_DISCOVERY_ACTIONS, *actions}, key=str.lower),
         "AssignableScopes": ["/subscriptions/11111111-2222-3333-4444-555555555555"],
     }
     return json.dumps(role, indent=2)

@@ -9,7 +9,7 @@ from pytest_ampls.assertions.dns_answer import disagreement, on_answer, on_zone,
 from pytest_ampls.assertions.zone_record import empty_zone_findings, record_findings, zone_link_findings
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.boundaries import has_machines, lacking, scopes_concerning, scopes_in_boundary
-from pytest_ampls.effective.live import AnswerKind, heard, why_not_concerned
+from pytest_ampls.effective.live import AnswerKind, LiveAnswer, heard, why_not_concerned
 from pytest_ampls.effective.name_resolution import zone_addresses
 from pytest_ampls.effective.records import zone_for, zones_holding
 from pytest_ampls.effective.zones import monitor_zones, private_name, relative_name, required_zones
@@ -314,6 +314,18 @@ _RESOLUTION_FIX: Final = Fix(
 )
 
 
+def _heard_if_concerned(
+    private_endpoint: PrivateEndpoint, resolver: Resolver
+) -> tuple[dict[str, LiveAnswer], tuple[EvidenceError, ...]]:
+    """Return what a vantage point answered, and what could not be heard, where the endpoint concerns it."""
+    _members(private_endpoint)
+    found, unheard = heard(private_endpoint, resolver)
+    reason = why_not_concerned(private_endpoint, resolver, found)
+    if reason is not None:
+        raise NotApplicable(reason)
+    return found, unheard
+
+
 @rule(
     "AMPLS310",
     "Clients are answered with the private endpoint's addresses",
@@ -336,11 +348,7 @@ def assert_private_resolution(private_endpoint: PrivateEndpoint, resolver: Resol
         private_endpoint: the private endpoint of a private link scope.
         resolver: the vantage point.
     """
-    _members(private_endpoint)
-    found, unheard = heard(private_endpoint, resolver)
-    reason = why_not_concerned(private_endpoint, resolver, found)
-    if reason is not None:
-        raise NotApplicable(reason)
+    found, unheard = _heard_if_concerned(private_endpoint, resolver)
     for fqdn, live in found.items():
         if live.kind is not AnswerKind.OWN:
             yield on_answer(
@@ -377,11 +385,7 @@ def assert_answer_matches_configuration(
         private_endpoint: the private endpoint of a private link scope.
         resolver: the vantage point.
     """
-    _members(private_endpoint)
-    found, unheard = heard(private_endpoint, resolver)
-    reason = why_not_concerned(private_endpoint, resolver, found)
-    if reason is not None:
-        raise NotApplicable(reason)
+    found, unheard = _heard_if_concerned(private_endpoint, resolver)
     for fqdn, live in found.items():
         observed = disagreement(
             private_endpoint, resolver, live, zone_answer(private_endpoint, resolver, fqdn)
