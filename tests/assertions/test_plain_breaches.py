@@ -5,47 +5,34 @@ from __future__ import annotations
 import pytest
 
 from pytest_ampls.assertions import (
-    assert_agent_identity,
-    assert_config_endpoint_in_scope,
     assert_connection_approved,
     assert_endpoint_addresses,
-    assert_flexible_instances_use_uami,
     assert_ingestion_access_mode,
-    assert_instances_associated,
     assert_query_access_mode,
     assert_records_current,
     assert_records_present,
-    assert_rule_association,
     assert_scoped_resources_resolve,
     assert_single_scope_per_vnet,
     assert_zone_group_complete,
     assert_zone_reaches_vnet,
 )
 from pytest_ampls.errors import DocumentError, NotReadError
-from pytest_ampls.model import DataCollectionRuleAssociation, Estate, Workspace
+from pytest_ampls.model import Estate, Workspace
 from tests.assertions.machines import (
-    DCR,
-    UAMI,
     findings,
-    machine,
-    monitored_estate,
     observed,
-    scale_set,
     why_not_applicable,
 )
 from tests.builders import (
     AMPLS,
-    ASSOCIATIONS,
     CUSTOMER,
     DCES,
-    DCRS,
     ENDPOINTS,
     LINK_RESOURCES,
     MEMBERS,
     NICS,
     PRIVATE_ZONES,
     RECORDS,
-    SCALE_SETS,
     VNETS,
     WORKSPACES,
     ZONE_GROUPS,
@@ -335,78 +322,3 @@ def test_zones_without_any_scope_are_not_stale() -> None:
     plan.documents = {kind: private_estate().documents[kind] for kind in (PRIVATE_ZONES, ZONE_LINKS, RECORDS)}
     with pytest.raises(NotReadError, match="whose it is cannot be told"):
         findings(assert_records_current, zone(plan.build(), ODS))
-
-
-# ------------------------------------------------------------------- machines
-
-
-@pytest.mark.parametrize("kind", ["AgentSettings", "WorkspaceTransforms", "platformtelemetry"])
-def test_a_rule_that_collects_nothing_is_no_rule(kind: str) -> None:
-    """Agent settings and transformations have no data sources for a machine."""
-    plan = monitored_estate()
-    plan[DCRS, "dcr-linux"]["kind"] = kind
-    estate = plan.build()
-    assert "collect nothing" in observed(assert_rule_association, machine(estate))
-    assert "collect nothing" in observed(assert_instances_associated, machine(estate, "uniform"))
-
-
-@pytest.mark.parametrize("kind", [None, "", "Linux", "Windows", "SomethingNew"])
-def test_other_kinds_of_rules_count(kind: str | None) -> None:
-    """A kind that is absent or unknown is not held against the rule."""
-    plan = monitored_estate()
-    plan[DCRS, DCR.rpartition("/")[2]]["kind"] = kind
-    assert not findings(assert_rule_association, machine(plan.build()))
-
-
-def test_an_identity_that_was_deleted_gives_no_token() -> None:
-    """Its id stays on the machine, and the settings name it: the agent asks in vain."""
-    plan = monitored_estate()
-    plan.remove("Microsoft.ManagedIdentity/userAssignedIdentities", lambda _: True)
-    assert observed(assert_agent_identity, machine(plan.build())) == (
-        f"the agent asks for {UAMI.lower()}, which was deleted; the machine only has its id"
-    )
-
-
-def test_an_association_without_a_machine_in_its_id_is_unverified() -> None:
-    """An id that names no machine ends in an error that names it."""
-    nobody = f"/providers/{ASSOCIATIONS}/nobody"
-    estate = build_estate(
-        children={(ASSOCIATIONS, DCR): [{"id": nobody, "name": "nobody", "properties": {}}]}
-    )
-    (association,) = estate.known(DataCollectionRuleAssociation)
-    with pytest.raises(DocumentError, match="a machine in its id"):
-        _ = association.target_id
-
-
-# ------------------------------------------------------------------- commands
-
-
-def test_commands_for_a_scale_set_are_complete() -> None:
-    """Scale sets are named by group and name: their extension command takes no ids."""
-    plan = monitored_estate()
-    plan[SCALE_SETS, "flexible"]["identity"] = None
-    with pytest.raises(AssertionError) as raised:
-        assert_flexible_instances_use_uami(scale_set(plan.build(), "flexible"))
-    assert "az vmss identity assign --resource-group rg --name flexible --identities <identity-id>" in str(
-        raised.value
-    )
-    assert "--vmss-name flexible --publisher Microsoft.Azure.Monitor --name AzureMonitorLinuxAgent" in str(
-        raised.value
-    )
-
-
-def test_the_command_for_an_instance_knows_the_only_endpoint() -> None:
-    """Both associations are in the fix, and so is the endpoint where there is no choice."""
-    plan = monitored_estate()
-    plan.remove(ASSOCIATIONS, lambda name: name.startswith("flexible_0"))
-    with pytest.raises(AssertionError) as raised:
-        assert_instances_associated(scale_set(plan.build(), "flexible"))
-    assert "<endpoint-id>" not in str(raised.value)
-
-
-def test_the_command_for_an_arc_machine_knows_the_only_scope() -> None:
-    """Where there is one scope it is the one to propose."""
-    plan = monitored_estate()
-    plan.remove(MEMBERS, lambda name: name.endswith("/dce"))
-    with pytest.raises(AssertionError, match="--scope-name ampls --resource-group rg"):
-        assert_config_endpoint_in_scope(machine(plan.build(), "arc"))
