@@ -30,6 +30,7 @@ from pytest_ampls.model.monitor import (
     Workspace,
 )
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.observations import Observations
 from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId, key
 from pytest_ampls.model.table import Table
@@ -126,8 +127,9 @@ class Estate:
         return self.snapshot.vantage_points
 
     @cached_property
-    def _answers(self) -> dict[tuple[str, str], Answer]:
-        return {(answer.vantage_point, answer.name.lower()): answer for answer in self.snapshot.answers}
+    def observations(self) -> Observations:
+        """DNS answers, handshakes and guests, beside the configuration."""
+        return Observations(self.snapshot)
 
     def answer(self, vantage_point: VantagePoint, name: str) -> Answer:
         """Return what a vantage point answered for a name.
@@ -135,12 +137,7 @@ class Estate:
         Raises:
             EvidenceError: there was no usable answer, or the name was never asked there.
         """
-        answer = self._answers.get((vantage_point.name, name.rstrip(".").lower()))
-        if answer is None:
-            raise NotReadError(f"{name} was never asked from the vantage point {vantage_point.name!r}")
-        if answer.gap is not None:
-            raise answer.gap.error()
-        return answer
+        return self.observations.answer(vantage_point, name)
 
     # ---------------------------------------------------------------- tables
 
