@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_ampls import options
+from pytest_ampls import options, settings
 from pytest_ampls.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -56,12 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.addinivalue_line("markers", _MARKER)
     config.pluginmanager.register(fixtures, "ampls-fixtures")
+    config.pluginmanager.register(fixtures.run_wide(config), "ampls-run-wide-fixtures")
     try:
-        settings = options.read_settings(config)
-        if settings.configured:
+        found = settings.read_settings(config)
+        if found.configured:
             from pytest_ampls.run import Run
 
-            config.pluginmanager.register(Run(config, settings), "ampls-run")
+            config.pluginmanager.register(Run(config, found), "ampls-run")
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -21,7 +21,7 @@ def options_markdown() -> str:
     """Return a table of every option with its ini value, its environment variable and its default."""
     rows = (
         (
-            f"`{option.flag}={option.metavar}`",
+            f"`{option.flag}`" if option.switch else f"`{option.flag}={option.metavar}`",
             f"`{option.ini}`",
             f"`{option.env}`",
             option.help + (f" (default: `{option.default}`)" if option.default else ""),

@@ -13,14 +13,15 @@ from typing import Final
 
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.confirmation import machines_to_ask
-from pytest_ampls.arm.discovery import WIDE, Index
+from pytest_ampls.arm.discovery import WIDE, Index, Known
 from pytest_ampls.arm.operations import SUBSCRIPTIONS
 from pytest_ampls.arm.reader import Reader, Task
 from pytest_ampls.arm.references import Document, decoded, fold, is_monitor_zone
+from pytest_ampls.arm.subscriptions import find_subscriptions
 from pytest_ampls.errors import ConfigurationError
-from pytest_ampls.model.evidence import Gap, GapKind, Reading, Subscription
+from pytest_ampls.model.evidence import GapKind, Reading, Subscription
 
-__all__ = ["DISCOVERIES", "follow_references", "read_estate"]
+__all__ = ["DISCOVERIES", "follow_references", "read_estate", "read_rest"]
 
 DISCOVERIES: Final = ("auto", "graph", "arm")
 """The ways to find machines and what is below them."""
@@ -39,6 +40,8 @@ _ZONE_GROUPS: Final = "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"
 _ZONES: Final = "Microsoft.Network/privateDnsZones"
 _LINKS: Final = "Microsoft.Network/privateDnsZones/virtualNetworkLinks"
 _RECORDS: Final = "Microsoft.Network/privateDnsZones/recordSets"
+_RESOLVERS: Final = "Microsoft.Network/dnsResolvers"
+_RULESETS: Final = "Microsoft.Network/dnsForwardingRulesets"
 
 _LISTED: Final = (
     _SCOPES,
@@ -54,6 +57,8 @@ _LISTED: Final = (
     _PRIVATE_ENDPOINTS,
     "Microsoft.Network/networkInterfaces",
     _ZONES,
+    _RESOLVERS,
+    _RULESETS,
 )
 """What is listed for every subscription."""
 
@@ -68,6 +73,7 @@ def read_estate(
     client: ArmClient,
     subscriptions: Sequence[str],
     *,
+    management_groups: Sequence[str] = (),
     discovery: str = "arm",
     on_progress: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Subscription, ...], tuple[Reading, ...]]:
@@ -75,8 +81,9 @@ def read_estate(
 
     Args:
         client: an opened client; its ``concurrency`` is how many reads run at once.
-        subscriptions: bare GUIDs, or ``/subscriptions/<GUID>``; none means all that the
-            identity sees.
+        subscriptions: bare GUIDs, or ``/subscriptions/<GUID>``; none, and no management group, means all
+            that the identity sees.
+        management_groups: names or ids; what is below them is read as well.
         discovery: where that which grows with the machines is read from: ``arm``, the providers
             alone; ``graph``, the index, whose refusal is a gap; ``auto``, the index where it answers
             and the providers where not, with a note in the client's statistics.
@@ -95,79 +102,29 @@ def read_estate(
             f"there is no discovery {discovery!r}; there are {', '.join(DISCOVERIES)}: choose one of them"
         )
     with Reader(client, on_progress) as reader:
-        found = _subscriptions(reader, subscriptions)
+        found = find_subscriptions(reader, subscriptions, management_groups)
         index = None if discovery == "arm" else Index(client, reader, found, strict=discovery == "graph")
-        _list_subscriptions(reader, found, index)
-        _list_children(reader, index)
-        if index is not None:
-            index.read()
-            if not index.covers(_ASSOCIATIONS):
-                reader.read("associations", _associations(reader))
-        _list_zones(reader)
-        _list_machines(reader, index)
-        follow_references(reader, reader.all_documents(), reader.named.values())
+        read_rest(reader, found, index)
         return tuple(found), tuple(reader.readings)
 
 
-# ---------------------------------------------------------------- subscriptions
-
-
-def _subscriptions(reader: Reader, wanted: Sequence[str]) -> list[Subscription]:
-    ids = dict.fromkeys(fold(text).removeprefix("/subscriptions/") for text in wanted)
-    if not ids:
-        return _visible_subscriptions(reader)
-    scopes = [f"/subscriptions/{own}" for own in ids]
-    answers = reader.run("subscriptions", [Task(SUBSCRIPTIONS, scope, single=True) for scope in scopes])
-    found = []
-    for own, reading in zip(ids, answers, strict=True):
-        document = decoded(SUBSCRIPTIONS, reading.documents[0]) if reading.documents else None
-        found.append(Subscription(id=own, name=document.text("displayName") if document else ""))
-        if document is None:
-            reader.keep(_with_gap(reading, _absent(reading)))
-    return found
-
-
-def _visible_subscriptions(reader: Reader) -> list[Subscription]:
-    (reading,) = reader.run("subscriptions", [Task(SUBSCRIPTIONS, "/")])
-    documents = [decoded(SUBSCRIPTIONS, raw) for raw in reading.documents]
-    found = [
-        Subscription(id=own, name=document.text("displayName"))
-        for document in documents
-        if (own := document.text("subscriptionId"))
-    ]
-    if reading.gap is not None or not found:
-        what = "the identity sees no subscription at all"
-        todo = "Name the subscriptions to judge, or give the identity the role Reader on them"
-        gap = Gap(kind=GapKind.ABSENT, message=f"Listing the subscriptions: {what}. {todo}", status=200)
-        reader.keep(_with_gap(reading, gap))
-    return found
-
-
-def _absent(reading: Reading) -> Gap:
-    return Gap(
-        kind=GapKind.ABSENT,
-        message=f"Reading the subscription {reading.scope}: HTTP 404, there is none. Check the id, and that "
-        "tenant and cloud are the subscription's",
-        status=404,
-    )
-
-
-def _with_gap(reading: Reading, gap: Gap) -> Reading:
-    """Return a reading that has a gap: its own, or this one."""
-    return Reading(
-        type=reading.type,
-        scope=reading.scope,
-        request=reading.request,
-        read_at=reading.read_at,
-        gap=reading.gap or gap,
-        single=reading.single,
-    )
+def read_rest(reader: Reader, found: Sequence[Subscription], index: Index | Known | None) -> None:
+    """Read everything of some subscriptions that the reader does not have yet."""
+    _list_subscriptions(reader, found, index)
+    _list_children(reader, index)
+    if isinstance(index, Index):
+        index.read()
+    if index is not None and not index.covers(_ASSOCIATIONS):
+        reader.read("associations", _associations(reader))
+    _list_zones(reader)
+    _list_machines(reader, index)
+    follow_references(reader, reader.all_documents(), reader.named.values())
 
 
 # ---------------------------------------------------------------- listings
 
 
-def _list_subscriptions(reader: Reader, found: Iterable[Subscription], index: Index | None) -> None:
+def _list_subscriptions(reader: Reader, found: Iterable[Subscription], index: Index | Known | None) -> None:
     tasks = []
     for subscription in found:
         scope = f"/subscriptions/{subscription.id}"
@@ -181,12 +138,12 @@ def _list_subscriptions(reader: Reader, found: Iterable[Subscription], index: In
     _read(reader, index, "subscriptions' resources", tasks)
 
 
-def _read(reader: Reader, index: Index | None, stage: str, tasks: list[Task]) -> None:
+def _read(reader: Reader, index: Index | Known | None, stage: str, tasks: list[Task]) -> None:
     """Carry out listings; with an index, those that are cut after their first page are left to it."""
-    if index is None:
-        reader.read(stage, tasks)
-    else:
+    if isinstance(index, Index):
         index.admit(reader.run(stage, tasks))
+    else:
+        reader.read(stage, tasks)
 
 
 def _skipped(failed: Reading, resource_type: str) -> Reading:
@@ -210,9 +167,13 @@ def _children_of(document: Document) -> Iterator[str]:
         yield _INSTANCES
     elif document.type == _PRIVATE_ENDPOINTS and document.leads_to_scope:
         yield _ZONE_GROUPS
+    elif document.type == _RESOLVERS:
+        yield f"{_RESOLVERS}/inboundEndpoints"
+    elif document.type == _RULESETS:
+        yield from (f"{_RULESETS}/forwardingRules", f"{_RULESETS}/virtualNetworkLinks")
 
 
-def _list_children(reader: Reader, index: Index | None) -> None:
+def _list_children(reader: Reader, index: Index | Known | None) -> None:
     parents = [document for resource_type in _LISTED for document in reader.documents(resource_type)]
     tasks = [
         Task(child, parent.id, first_page=child == _INSTANCES and index is not None and index.sees(parent.id))
@@ -240,7 +201,7 @@ def _list_zones(reader: Reader) -> None:
     reader.read("zones", [Task(kind, zone.id) for zone in zones for kind in (_LINKS, _RECORDS)])
 
 
-def _list_machines(reader: Reader, index: Index | None) -> None:
+def _list_machines(reader: Reader, index: Index | Known | None) -> None:
     extensions = [
         Task(f"{kind}/extensions", machine.id)
         for kind in (_VMS, _ARC)

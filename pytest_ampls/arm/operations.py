@@ -26,17 +26,20 @@ if TYPE_CHECKING:
     from azure.mgmt.privatedns import PrivateDnsManagementClient
     from azure.mgmt.resourcegraph import ResourceGraphClient
 
-__all__ = ["GRAPH", "RESOURCES", "SUBSCRIPTIONS", "Sdk", "listing_path", "version_of"]
+__all__ = ["DESCENDANTS", "GRAPH", "RESOURCES", "SUBSCRIPTIONS", "Sdk", "listing_path", "version_of"]
 
 SUBSCRIPTIONS: Final = "Microsoft.Resources/subscriptions"
 RESOURCES: Final = "Microsoft.Resources/resources"
 """What ARM itself knows of a subscription: ids and names of all resources, without properties."""
+DESCENDANTS: Final = "Microsoft.Management/managementGroups/descendants"
+"""What is below a management group: groups and subscriptions, at any depth."""
 GRAPH: Final = "Microsoft.ResourceGraph/resources"
 """The index over all subscriptions."""
 
 _OWN_VERSIONS: Final = {
     SUBSCRIPTIONS.lower(): SUBSCRIPTIONS_API_VERSION,
     RESOURCES.lower(): "2021-04-01",
+    DESCENDANTS.lower(): "2020-05-01",
     GRAPH.lower(): "2024-04-01",
 }
 

@@ -1,7 +1,7 @@
 """Azure Resource Manager: routes, listings, single GETs, refusals.
 
-The lab's principal is a Reader: whatever would change something is refused, and so is every
-request that Azure would refuse. Sources: recorded answers of the live service.
+The lab's principal is a Reader who may also run commands in machines: whatever would change something
+is refused, and so is every request that Azure would refuse. Sources: recorded answers of the live service.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pytest_ampls.lab.graph import GRAPH_PATH, Graph
 from pytest_ampls.lab.messages import Request, Response, json_response
 from pytest_ampls.lab.paging import Pages
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES, ResourceType, find_type
+from pytest_ampls.lab.run_command import RunCommands
 from pytest_ampls.lab.store import Document, Index
 from pytest_ampls.lab.targets import RefusedError, Target, authorization_failed, parse_target, refuse
 from pytest_ampls.lab.wire_forms import association_row, with_extensions, with_version
@@ -39,11 +40,14 @@ _ACTIONS: Final = {"PUT": "write", "PATCH": "write", "DELETE": "delete"}
 class Arm:
     """Answers requests to ARM from an indexed estate. Thread-safe: it only reads, and what it keeps stays."""
 
-    def __init__(self, index: Index, *, page_size: int, object_id: str, graph: Graph) -> None:
+    def __init__(
+        self, index: Index, *, page_size: int, object_id: str, graph: Graph, run_commands: RunCommands
+    ) -> None:
         self.index = index
         self.pages = Pages(page_size)
         self.object_id = object_id
         self._graph = graph
+        self.run_commands = run_commands
         self._generic_rows: dict[tuple[str, str, str], list[Document]] = {}
         self._associated: dict[str, list[Document]] = {}
         for association in index.by_type.get(_ASSOCIATIONS, []):
@@ -62,6 +66,9 @@ class Arm:
         path, query = request.path, request.query()
         if path.lower().rstrip("/") == GRAPH_PATH and request.method == "POST":
             return self._graph.answer(request)
+        run = self.run_commands.answer(request)
+        if run is not None:
+            return run
         if request.method != "GET":
             return self._write(request)
         version = query.get("api-version", "")
@@ -84,6 +91,8 @@ class Arm:
         lower = [segment.lower() for segment in segments]
         if lower == ["tenants"]:
             return self.pages.page([management.tenant_document()], request, null_link=False)
+        if lower[:3] == ["providers", "microsoft.management", "managementgroups"]:
+            return self._management_group(lower, version, request)
         if lower[0] != "subscriptions" or len(lower) > 5:
             return None
         known = len(lower) < 2 or lower[1] in self.index.subscriptions
@@ -114,6 +123,19 @@ class Arm:
         if len(segments) == 5:
             self._check_place(segments)
         return route()
+
+    def _management_group(self, lower: list[str], version: str, request: Request) -> Response:
+        if len(lower) != 5 or lower[4] != "descendants":
+            refuse(404, "NotFound", "The request URI names nothing that exists here.")
+        if version not in management.DESCENDANT_VERSIONS:
+            supported = ", ".join(management.DESCENDANT_VERSIONS)
+            text = f"The api-version '{version}' is invalid. The supported versions are '{supported}'."
+            refuse(400, "InvalidApiVersionParameter", text)
+        found = management.descendants(lower[3], list(self.index.subscriptions.values()))
+        if found is None:
+            text = f"The management group '{lower[3]}' cannot be found."
+            refuse(404, "NotFound", text)
+        return self.pages.page(found, request, null_link=True)
 
     def _subscriptions(self) -> list[Document]:
         return [management.subscription_document(*pair) for pair in self.index.subscriptions.values()]

@@ -9,7 +9,9 @@ from pytest_ampls.lab.resource_types import RESOURCE_TYPES, versions
 from pytest_ampls.lab.store import TENANT_ID, Document, Index
 
 __all__ = [
+    "DESCENDANT_VERSIONS",
     "MANAGEMENT_VERSIONS",
+    "descendants",
     "generic_rows",
     "is_tracked",
     "metadata",
@@ -26,6 +28,14 @@ MANAGEMENT_VERSIONS: Final = versions(
     " 2022-12-01 2023-07-01 2024-03-01 2024-07-01 2024-11-01 2025-03-01 2025-04-01"
 )
 """The api-versions of tenants, subscriptions, groups and providers."""
+
+DESCENDANT_VERSIONS: Final = versions(
+    "2018-03-01-preview 2019-11-01 2020-02-01 2020-05-01 2021-04-01 2023-04-01"
+)
+"""The api-versions of a management group's descendants."""
+
+_GROUP_PREFIX: Final = "/providers/Microsoft.Management/managementGroups/"
+_BELOW_ROOT: Final = ("platform", "landing-zones")
 
 AUDIENCES: Final = ("https://management.core.windows.net/", "https://management.azure.com/")
 
@@ -101,6 +111,39 @@ def subscription_document(subscription: str, name: str) -> Document:
             "quotaId": "Internal_2014-09-01",
             "spendingLimit": "Off",
         },
+    }
+
+
+def descendants(group: str, subscriptions: list[tuple[str, str]]) -> list[Document] | None:
+    """Return what is below a management group, None where there is no such group.
+
+    The root group has the tenant's id; below it the first subscription is in ``platform``, and
+    the others are in ``landing-zones``.
+    Source: https://learn.microsoft.com/rest/api/managementgroups/management-groups/get-descendants
+    """
+    within = {"platform": subscriptions[:1], "landing-zones": subscriptions[1:]}
+    if group in within:
+        return [_descendant_subscription(group, *pair) for pair in within[group]]
+    if group != TENANT_ID:
+        return None
+    groups = [
+        {
+            "id": _GROUP_PREFIX + name,
+            "type": "Microsoft.Management/managementGroups",
+            "name": name,
+            "properties": {"displayName": name, "parent": {"id": _GROUP_PREFIX + TENANT_ID}},
+        }
+        for name in _BELOW_ROOT
+    ]
+    return groups + [_descendant_subscription(name, *pair) for name in _BELOW_ROOT for pair in within[name]]
+
+
+def _descendant_subscription(group: str, subscription: str, name: str) -> Document:
+    return {
+        "id": f"/subscriptions/{subscription}",
+        "type": "/subscriptions",
+        "name": subscription,
+        "properties": {"displayName": name, "parent": {"id": _GROUP_PREFIX + group}},
     }
 
 

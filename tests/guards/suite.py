@@ -14,8 +14,8 @@ from pytest_ampls import conformance
 from pytest_ampls.catalogue import ConformanceError, NotApplicable, Verdict, judgements
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model import Estate, Snapshot
-from pytest_ampls.options import Settings
 from pytest_ampls.reading import read_snapshot
+from pytest_ampls.settings import Settings
 from pytest_ampls.subjects import Subject, subjects
 
 Outcomes = dict[tuple[str, str], Verdict]

@@ -16,8 +16,8 @@ import pytest_ampls.assertions
 import pytest_ampls.lab
 import pytest_ampls.run
 from pytest_ampls.arm.snapshot import save
-from pytest_ampls.options import Settings
 from pytest_ampls.reading import read_snapshot
+from pytest_ampls.settings import Settings
 
 # A pytest run inside this process forgets the modules that it imported, and compiled ones cannot be
 # imported twice: what the runs need is imported here, before the first of them.

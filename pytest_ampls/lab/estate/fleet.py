@@ -1,7 +1,7 @@
 """The estate ``fleet``: hub-and-spoke at scale, generated, always the same for the same numbers.
 
-One hub with scope, endpoint, zones and monitoring; spokes of up to 500 VMs each, dealt out over
-the subscriptions in turn. Every tenth VM is a Windows machine.
+One hub with scope, endpoint, zones and monitoring; spokes of up to ``spoke_size`` VMs each (500), dealt
+out over the subscriptions in turn. Every tenth VM is a Windows machine.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from pytest_ampls.lab.store import Document, Estate, guid
 
 __all__ = ["PARAMETERS", "build"]
 
-PARAMETERS = ("vms", "subscriptions")
+PARAMETERS = ("vms", "subscriptions", "spoke_size")
 
 _LOCATION = "westeurope"
 _DNS_SERVER = "10.0.0.4"
 _SPOKE_SIZE = 500
+_LARGEST_SPOKE = 4000
+"""The subnet of a spoke is a /20, and its number the second octet."""
+_MOST_SPOKES = 254
 _MOST_VMS = 100_000
 """Two hundred spokes: the second octet of their prefixes is their number."""
 
@@ -72,6 +75,9 @@ def build(parameters: dict[str, str]) -> Estate:
         LabError: a number is none, or out of range.
     """
     vms = _whole(parameters, "vms", 1000, _MOST_VMS)
+    size = _whole(parameters, "spoke_size", _SPOKE_SIZE, _LARGEST_SPOKE)
+    if vms > size * _MOST_SPOKES:
+        raise LabError(f"lab fleet: {vms} machines in spokes of {size} are more than {_MOST_SPOKES} spokes")
     count = _whole(parameters, "subscriptions", 1, 100)
     estate = Estate("fleet")
     ids = [estate.add_subscription(guid("subscription", "fleet", str(n)), f"fleet-{n}") for n in range(count)]
@@ -79,13 +85,13 @@ def build(parameters: dict[str, str]) -> Estate:
     hub, parts = _add_hub(hub_site)
     # The DNS server is one of the machines, the first.
     add_client(hub_site, "vm00000", subnet_of(hub, "vm"), _DNS_SERVER, parts)
-    for first in range(1, vms, _SPOKE_SIZE):
-        number = first // _SPOKE_SIZE + 1
+    for first in range(1, vms, size):
+        number = first // size + 1
         group = estate.add_group(ids[number % count], f"fleet-spoke{number}", _LOCATION)
         site = Site(estate, group, _LOCATION)
         spoke = _add_spoke(site, hub, number)
         subnet = subnet_of(spoke, "vm")
-        for at in range(first, min(first + _SPOKE_SIZE, vms)):
+        for at in range(first, min(first + size, vms)):
             offset = at - first + 4
             os_type = "Windows" if at % 10 == 0 else "Linux"
             address = f"10.{number}.{offset // 256}.{offset % 256}"

@@ -25,6 +25,7 @@ _TYPE = "resource type; all when left out"
 _RECORD_SETS = "microsoft.network/privatednszones/recordsets"
 _ASSOCIATIONS = "microsoft.insights/datacollectionruleassociations"
 
+_DESCENDANTS = "microsoft.management/managementgroups/descendants"
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
 
 
@@ -35,6 +36,8 @@ def asked_type(request: Request) -> str:
     or an endpoint are associations.
     """
     path = request.path.lower()
+    if path.startswith("/providers/microsoft.management/"):
+        return _DESCENDANTS
     if "/providers/" not in path:
         return "microsoft.resources/subscriptions" if path.startswith("/subscriptions") else ""
     try:
@@ -63,7 +66,7 @@ def matching_types(argument: str) -> frozenset[str]:
         LabError: there is no such type, or the last part is ambiguous.
     """
     wanted = argument.lower()
-    known = {*RESOURCE_TYPES, _RECORD_SETS, "microsoft.resources/subscriptions"}
+    known = {*RESOURCE_TYPES, _RECORD_SETS, _DESCENDANTS, "microsoft.resources/subscriptions"}
     if wanted == _RECORD_SETS.rpartition("/")[2]:
         return frozenset({_RECORD_SETS})
     matching = {name for name in known if wanted in (name, name.rpartition("/")[2])}
@@ -102,6 +105,8 @@ def _on_success(meddling: Meddling, hits: Callable[[Request], bool], change: Cha
 def _spelling(resource_type: str) -> str:
     if resource_type == _RECORD_SETS:
         return "Microsoft.Network/privateDnsZones/ALL"
+    if resource_type == _DESCENDANTS:
+        return "Microsoft.Management/managementGroups/descendants"
     entry = RESOURCE_TYPES.get(resource_type)
     return entry.name if entry is not None else "Microsoft.Resources/subscriptions"
 
@@ -120,6 +125,36 @@ def denied(_estate: Estate, meddling: Meddling, argument: str | None) -> None:
     if argument is not None:
         meddling.hidden_types |= matching_types(argument)
     _on_success(meddling, hits, change)
+
+
+@wire_fault(
+    "denied-subscription",
+    "the principal may read nothing in one subscription",
+    argument="number of the subscription, from 0; the last one when left out",
+)
+def denied_subscription(estate: Estate, meddling: Meddling, argument: str | None) -> None:
+    """Answer 403 to whatever lies in one subscription; the index and the lists leave it out silently."""
+    ids = list(estate.subscriptions)
+    if argument is not None and not (argument.isdigit() and int(argument) < len(ids)):
+        raise LabError(f"lab: denied-subscription={argument} is not a number from 0 to {len(ids) - 1}")
+    denied_id = ids[int(argument) if argument is not None else -1].lower()
+
+    def hide(rows: list[dict[str, Any]]) -> None:
+        rows[:] = [row for row in rows if row["subscriptionId"] != denied_id]
+
+    def change(request: Request, response: Response) -> Response:
+        path = f"{request.path.lower().rstrip('/')}/"
+        if path == "/subscriptions/":
+            document = msgspec.json.decode(response.body)
+            document["value"] = [row for row in document["value"] if row["subscriptionId"] != denied_id]
+            response.body = msgspec.json.encode(document)
+        elif path.startswith(f"/subscriptions/{denied_id}/"):
+            action = f"{_spelling(asked_type(request))}/read"
+            return authorization_failed(action, request.path, guid("object"))
+        return response
+
+    meddling.lags.append(hide)
+    _on_success(meddling, _is_arm, change)
 
 
 @wire_fault("no-resource-graph", "the principal may not use Resource Graph")
