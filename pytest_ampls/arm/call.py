@@ -21,7 +21,8 @@ class Call:
 
     ``patience`` is how many seconds of waiting are left; it is shared by all pages. ``url`` is
     the first page's. ``body`` and ``headers`` are those of the last page that arrived.
-    ``subject`` is what is asked for where type and scope do not say it well.
+    ``subject`` is what is asked for where type and scope do not say it well. ``accepts`` tells that a 202 is an
+    answer too; ``status`` is that of the last answer.
     """
 
     type: str
@@ -30,6 +31,8 @@ class Call:
     patience: float
     budget: float = field(init=False)
     subject: str = ""
+    accepts: bool = False
+    status: int = 0
     url: str = ""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from pytest_ampls.arm.call import OPTION, Call, RefusalError
 from pytest_ampls.arm.clock import Clock, SystemClock
 from pytest_ampls.arm.cloud import Cloud
+from pytest_ampls.arm.concurrency import Gates
 from pytest_ampls.arm.credential import TokenSource
 from pytest_ampls.arm.graph import ROWS_A_PAGE, Answers, Rows
 from pytest_ampls.arm.operations import GRAPH, Sdk, listing_path, version_of
@@ -41,6 +42,8 @@ __all__ = ["ArmClient"]
 _MOST_PAGES: Final = 10_000
 _EMPTY_PAGES: Final = 50
 _RUN_FACTOR: Final = 3.0
+_THREADS: Final = 4
+"""Threads for each request that may be under way: those that wait for one service leave others free."""
 _SAFE: Final = "/()$@:!*',;=&+-._~"
 _NOT_REGISTERED: Final = "missingsubscriptionregistration"
 _TODO_PAGE: Final = "Look for a proxy in between, check the ARM endpoint, or run again"
@@ -51,10 +54,12 @@ class ArmClient:
 
     Use it as a context manager. ``ca_bundle`` is a file of CA certificates (PEM) to trust
     instead of the usual ones. ``concurrency`` is how many connections are kept, and how many
-    threads are meant to read at once. ``retry_budget`` is how many seconds one read may wait
-    for throttling and failures; the whole run waits at most three times that. ``timeout`` is
+    requests are under way at once; to a service that throttles they are fewer. ``retry_budget`` is
+    how many seconds one read may wait for throttling and failures; the whole run waits at most
+    three times that. ``timeout`` is
     seconds to connect, and between two pieces of an answer. ``on_progress`` gets a line of text now and
-    then, from any thread. ``clock`` and ``rate`` are seams.
+    then, from any thread. ``clock`` and ``rate`` are seams. ``run_command`` lets scripts be run in virtual
+    machines (:class:`~pytest_ampls.arm.run_command.RunCommand`).
 
     Raises:
         ConfigurationError: the cloud's ARM endpoint is no https URL, or the CA bundle is no file.
@@ -72,10 +77,12 @@ class ArmClient:
         on_progress: Callable[[str], None] | None = None,
         clock: Clock | None = None,
         rate: Rate = ARM_RATE,
+        run_command: bool = False,
     ) -> None:
         _quiet()
         self.cloud = cloud
         self.concurrency = max(1, concurrency)
+        self.threads = _THREADS * self.concurrency
         self._origin = _checked_origin(cloud)
         self._budget = retry_budget
         self._clock = clock or SystemClock()
@@ -83,13 +90,15 @@ class ArmClient:
         self._ledger = Ledger(
             self._clock, longest_wait=_RUN_FACTOR * retry_budget, failures=2 * self.concurrency
         )
+        self._on_progress = on_progress
+        throttle = Throttle(rate, self._clock, Gates(self.concurrency, self._stop))
         policies: builtins.list[Any] = [  # azure-core types its own policies for the older request class
-            ReadOnlyPolicy(),
+            ReadOnlyPolicy(run_command=run_command),
             OriginPolicy(self._origin),
             HeadersPolicy({"User-Agent": _user_agent()}),
             RequestIdPolicy(),
             PagePolicy(),
-            RetryPolicy(Throttle(rate, self._clock), self._ledger, self._clock, self._stop, on_progress),
+            RetryPolicy(throttle, self._ledger, self._clock, self._stop, on_progress),
             TokenPolicy(TokenSource(credential, cloud.token_scope, self._clock)),
         ]
         transport = RequestsTransport(
@@ -124,6 +133,10 @@ class ArmClient:
     def statistics(self) -> Statistics:
         """Return what reading has cost so far; ``lookups`` is not ours to count."""
         return self._ledger.statistics()
+
+    def reused(self, reads: int) -> None:
+        """Count reads that were asked for again, and answered by what had been read before."""
+        self._ledger.reused(reads)
 
     def note(self, text: str) -> None:
         """Keep a sentence for the statistics: something was read otherwise than planned."""
@@ -213,10 +226,26 @@ class ArmClient:
                 self._sdk.query(
                     call, projection.query, subscriptions, top=ROWS_A_PAGE, skip_token=answers.skip_token
                 )
+                before = len(answers.documents)
                 answers.take()
+                self._tell(resource_type, len(answers.documents) - before)
         except RefusalError as refusal:
             gap = refusal.gap
         return Rows(call.url, asked_at, tuple(answers.documents), gap)
+
+    def send(self, call: Call, request: HttpRequest) -> None:
+        """Send one request to a path of ARM; what came back is in the call.
+
+        Raises:
+            RefusalError: it was refused, or there was no answer.
+        """
+        request.url = self._absolute(request.url)
+        self._pipeline.run(request, **{OPTION: call})
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, and tell whether to go on: False once the client was stopped."""
+        self._clock.wait(seconds, self._stop)
+        return not self._stop.is_set()
 
     def _collect(
         self, call: Call, documents: builtins.list[msgspec.Raw], *, first_page: bool = False
@@ -227,6 +256,7 @@ class ArmClient:
         while True:
             current = self._page(call)
             documents.extend(current.documents)
+            self._tell(call.type, len(current.documents))
             odd += current.odd
             empty = 0 if current.documents else empty + 1
             if current.next_link is None:
@@ -244,6 +274,12 @@ class ArmClient:
         if odd:
             what = f"{odd} of {odd + len(documents)} items are no objects"
             raise RefusalError(call.gap(GapKind.MALFORMED, what, _TODO_PAGE, status=200))
+
+    def _tell(self, resource_type: str, documents: int) -> None:
+        """Count what arrived, and tell who wants to know."""
+        so_far = self._ledger.page(documents)
+        if self._on_progress is not None:
+            self._on_progress(f"{so_far} so far, reading {resource_type}")
 
     def _page(self, call: Call) -> Page:
         try:

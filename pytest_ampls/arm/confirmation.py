@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pytest_ampls.arm.discovery import Index
+from pytest_ampls.arm.discovery import Index, Known
 from pytest_ampls.arm.reader import Reader
 from pytest_ampls.arm.references import Document, fold, target_of
 
@@ -25,7 +25,7 @@ _SCALE_SETS: Final = "Microsoft.Compute/virtualMachineScaleSets"
 _LIKE_THE_RESERVED_NAME: Final = ("configurationaccessendpoint", "configaccess", "accessendpoint")
 
 
-def machines_to_ask(reader: Reader, index: Index | None) -> list[str]:
+def machines_to_ask(reader: Reader, index: Index | Known | None) -> list[str]:
     """Return the ids of machines whose associations are not known well enough from elsewhere.
 
     Machines are VMs, Arc machines and Uniform scale sets. Where the index lists the associations of

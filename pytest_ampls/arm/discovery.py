@@ -26,7 +26,7 @@ from pytest_ampls.arm.references import decoded, fold
 from pytest_ampls.arm.sentinel import Found, id_of, parent_of, subscription_of
 from pytest_ampls.model.evidence import GapKind, Reading, Subscription
 
-__all__ = ["WIDE", "Index"]
+__all__ = ["WIDE", "Index", "Known"]
 
 _ASSOCIATIONS: Final = "Microsoft.Insights/dataCollectionRuleAssociations"
 _VMS: Final = "Microsoft.Compute/virtualMachines"
@@ -222,3 +222,27 @@ class Index:
         elif found.gap.kind not in self._noted:  # the other types say the same
             self._noted.add(found.gap.kind)
             self._client.note(f"Resource Graph was not used, ARM was read instead. {found.gap.message}")
+
+
+class Known:
+    """What the index told before and is kept, in the place of the index itself."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._covered = {
+            (reading.type, subscription_of(reading.scope))
+            for reading in readings
+            if reading.source == "graph" and reading.gap is None
+        }
+
+    def sees(self, own: str) -> bool:
+        """Tell whether the index is asked about a subscription: it is not."""
+        del own
+        return False
+
+    def has(self, resource_type: str, resource_id: str) -> bool:
+        """Tell whether the index told of a type in the subscription of an id."""
+        return (resource_type, subscription_of(resource_id)) in self._covered
+
+    def covers(self, resource_type: str) -> bool:
+        """Tell whether the index told of a type anywhere."""
+        return any(kind == resource_type for kind, _ in self._covered)

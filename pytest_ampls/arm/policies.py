@@ -6,6 +6,7 @@ is one retry logic, no redirect is followed, no header is logged, and nothing is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any, Final
@@ -30,6 +31,9 @@ Request = PipelineRequest[HttpRequest]
 Response = PipelineResponse[HttpRequest, HttpResponse]
 
 _POSTS: Final = frozenset({"/providers/microsoft.resourcegraph/resources"})
+_RUN_COMMAND: Final = re.compile(
+    r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.compute/virtualmachines/[^/]+/runcommand"
+)
 _DESERIALIZED: Final = "deserialized_data"  # where azure-core's ContentDecodePolicy leaves its result
 _SHORTEST_WAIT: Final = 0.1
 _LONGEST_BACKOFF: Final = 30.0
@@ -42,7 +46,18 @@ def call_of(request: Request) -> Call:
 
 
 class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
-    """Lets GET through, and POST to the queries that only read. Nothing else leaves the process."""
+    """Lets GET through, and POST to the queries that only read. Nothing else leaves the process.
+
+    With ``run_command`` it lets POST to the Run Command of a virtual machine through as well, because the user
+    asked for that.
+    """
+
+    def __init__(self, *, run_command: bool = False) -> None:
+        super().__init__()
+        self._run_command = run_command
+
+    def _is_query(self, path: str) -> bool:
+        return path in _POSTS or (self._run_command and _RUN_COMMAND.fullmatch(path) is not None)
 
     def on_request(self, request: Request) -> None:
         """Stop a request that could change something.
@@ -52,7 +67,7 @@ class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
         """
         method, url = request.http_request.method.upper(), request.http_request.url
         path = url.partition("?")[0].partition("://")[2].partition("/")[2]
-        if method == "GET" or (method == "POST" and f"/{path}".lower() in _POSTS):
+        if method == "GET" or (method == "POST" and self._is_query(f"/{path}".lower())):
             return
         raise ReadOnlyError(
             f"{method} {printable(url)} was stopped: this program only reads, and sends GET alone"
@@ -114,6 +129,7 @@ class PagePolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         response = self.next.send(request)
         call = call_of(request)
         call.body, call.headers = response.http_response.content, response.http_response.headers
+        call.status = response.http_response.status_code
         response.context[_DESERIALIZED] = {"value": []}
         empty: Any = _Empty()
         return PipelineResponse(response.http_request, empty, response.context)
@@ -144,15 +160,18 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
             RefusalError: there is none within the budget of waiting.
         """
         call = call_of(request)
-        bucket = self._throttle.bucket(request.http_request.url)
+        service = self._throttle.service(request.http_request.url)
         attempt = 0
         while True:
             attempt += 1
-            self._before(call, bucket)
-            outcome = self._attempt(request, call, bucket)
+            self._before(call, service.bucket)
+            with self._throttle.gates.through(service.gate) as verdict:
+                self._check(call)
+                outcome = self._attempt(request, call, service.bucket)
+                verdict.append(isinstance(outcome, Trouble) and outcome.kind is GapKind.THROTTLED)
             if not isinstance(outcome, Trouble):
                 return outcome
-            self._after(outcome, call, bucket, attempt)
+            self._after(outcome, call, service.bucket, attempt)
 
     def _before(self, call: Call, bucket: TokenBucket) -> None:
         self._check(call)

@@ -49,7 +49,7 @@ class Reader:
         self.interfaces: dict[str, str] = {}
         self._client = client
         self._on_progress = on_progress
-        self._pool = ThreadPoolExecutor(client.concurrency, thread_name_prefix="ampls-arm")
+        self._pool = ThreadPoolExecutor(client.threads, thread_name_prefix="ampls-arm")
         self._by_key: dict[tuple[str, str], Reading] = {}
         self._documents: dict[str, list[Document]] = {}
         self._ids: set[tuple[str, str]] = set()
@@ -77,7 +77,10 @@ class Reader:
 
     def read(self, stage: str, tasks: Iterable[Task]) -> list[Reading]:
         """Carry out the tasks that were not carried out before, and keep what came of them."""
-        readings = self.run(stage, [task for task in tasks if task.key not in self._by_key])
+        asked = list(tasks)
+        new = [task for task in asked if task.key not in self._by_key]
+        self._client.reused(len(asked) - len({task.key for task in new}))
+        readings = self.run(stage, new)
         for reading in readings:
             self.keep(reading)
         return readings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -73,6 +74,7 @@ def fold(resource_id: str) -> str:
     return resource_id.strip().rstrip("/").lower()
 
 
+@lru_cache(maxsize=4096)  # thousands of machines name the same few rules, endpoints and identities
 def top_level(resource_id: str) -> tuple[str, str] | None:
     """Return type and id of the top-level resource in an id, or None where we do not read the type.
 
@@ -104,7 +106,7 @@ class Document(msgspec.Struct, frozen=True):
 
     def texts(self, path: str) -> Iterator[str]:
         """Return every text at a dotted path; whatever has another form is passed over."""
-        return _texts(self.content, path.split("."))
+        return _texts(self.content, _steps(path))
 
     def text(self, path: str) -> str:
         """Return the first text at a dotted path, or an empty one."""
@@ -155,16 +157,23 @@ def decoded(resource_type: str, raw: msgspec.Raw) -> Document:
     return Document(resource_type, own if isinstance(own, str) else "", content)
 
 
-def _texts(value: Any, path: list[str]) -> Iterator[str]:
-    if not path:
-        if isinstance(value, str) and value:
-            yield value
-        return
-    step, rest = path[0], path[1:]
-    if step == "*":
-        for item in value if isinstance(value, list) else ():
-            yield from _texts(item, rest)
-    elif step == "@":
-        yield from (name for name in value if name) if isinstance(value, dict) else ()
-    elif isinstance(value, dict):
-        yield from _texts(value.get(step), rest)
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
+def _texts(value: Any, path: tuple[str, ...], at: int = 0) -> Iterator[str]:
+    for number in range(at, len(path)):
+        step = path[number]
+        if step == "*":
+            for item in value if isinstance(value, list) else ():
+                yield from _texts(item, path, number + 1)
+            return
+        if not isinstance(value, dict):
+            return
+        if step == "@":
+            yield from (name for name in value if name)
+            return
+        value = value.get(step)
+    if isinstance(value, str) and value:
+        yield value

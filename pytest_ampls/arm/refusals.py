@@ -177,7 +177,7 @@ def _silent(what: str, todo: str, retry: Retry) -> Trouble:
 def trouble_of_answer(call: Call, answer: Answered, now: float) -> Trouble | None:
     """Return what an answer refuses, or None for a 200. ``now`` is seconds since the epoch."""
     status = answer.status_code
-    if status == 200:
+    if status == 200 or (status == 202 and call.accepts):
         return None
     if 300 <= status < 400:
         location = printable(answer.headers.get("location") or "nowhere")

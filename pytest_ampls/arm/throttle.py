@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from pytest_ampls.arm.clock import Clock
+from pytest_ampls.arm.concurrency import Gate, Gates
 from pytest_ampls.model.evidence import Statistics
 
-__all__ = ["ARM_RATE", "Ledger", "QueryQuota", "Rate", "Throttle", "TokenBucket"]
+__all__ = ["ARM_RATE", "Ledger", "QueryQuota", "Rate", "Service", "Throttle", "TokenBucket"]
 
 _LONGEST_HOLD: Final = 10.0
 _GRAPH: Final = "microsoft.resourcegraph"
@@ -117,25 +118,33 @@ class QueryQuota(TokenBucket):
             self._renewed_at = self._clock.monotonic() + min(seconds, _LONGEST_HOLD)
 
 
-class Throttle:
-    """The buckets, one for each subscription and resource provider."""
+class Service(NamedTuple):
+    """What paces the requests to one service of one subscription: how fast, and how many at once."""
 
-    def __init__(self, rate: Rate, clock: Clock) -> None:
+    bucket: TokenBucket
+    gate: Gate
+
+
+class Throttle:
+    """The buckets and gates, one of each for each subscription and resource provider."""
+
+    def __init__(self, rate: Rate, clock: Clock, gates: Gates) -> None:
+        self.gates = gates
         self._rate = rate
         self._clock = clock
         self._lock = Lock()
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._services: dict[tuple[str, str], Service] = {}
 
-    def bucket(self, path: str) -> TokenBucket:
-        """Return the bucket for a URL or path: the last provider in it serves the request."""
+    def service(self, path: str) -> Service:
+        """Return what paces a URL or path: the last provider in it serves the request."""
         subscription = _SUBSCRIPTION.search(path)
         providers = _PROVIDER.findall(path)
         name = (subscription[1].lower() if subscription else "", providers[-1].lower() if providers else "")
         with self._lock:
-            if name not in self._buckets:
+            if name not in self._services:
                 kind = QueryQuota if name[1] == _GRAPH else TokenBucket
-                self._buckets[name] = kind(self._rate, self._clock)
-            return self._buckets[name]
+                self._services[name] = Service(kind(self._rate, self._clock), self.gates.gate())
+            return self._services[name]
 
 
 class Ledger:
@@ -154,6 +163,9 @@ class Ledger:
         self._calls: dict[str, int] = {}
         self._throttled = 0
         self._retries = 0
+        self._pages = 0
+        self._documents = 0
+        self._reused = 0
         self._waited = 0.0
         self._waited_until = clock.monotonic()
         self._began: float | None = None
@@ -176,6 +188,18 @@ class Ledger:
         with self._lock:
             self._calls[resource_type] = self._calls.get(resource_type, 0) + 1
             self._ended = max(self._ended, self._clock.monotonic())
+
+    def page(self, documents: int) -> str:
+        """Count a page that arrived, and return what has arrived so far, ready to print."""
+        with self._lock:
+            self._pages += 1
+            self._documents += documents
+            return f"{self._documents:,} resources, {self._pages:,} pages"
+
+    def reused(self, reads: int) -> None:
+        """Count reads that were asked for again, and answered by what had been read."""
+        with self._lock:
+            self._reused += reads
 
     def answered(self, status: int) -> None:
         """Count an answer, whatever it says."""
@@ -221,6 +245,8 @@ class Ledger:
                 throttled=self._throttled,
                 throttled_seconds=round(self._waited, 3),
                 retries=self._retries,
+                pages=self._pages,
+                reused=self._reused,
                 seconds=round(self._ended - self._began, 3) if self._began is not None else 0.0,
                 notes=tuple(self._notes),
             )

@@ -94,6 +94,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """How the evidence was read: calls by kind, and time lost to throttling in seconds.
 
+    ``reused`` counts the reads that were asked for again, and answered by what had been read before.
     ``notes`` are sentences on what was read otherwise than planned, such as without the index.
     """
 
@@ -102,6 +103,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     throttled: int = 0
     throttled_seconds: float = 0.0
     retries: int = 0
+    pages: int = 0
+    reused: int = 0
     seconds: float = 0.0
     lookups: int = 0
     notes: tuple[str, ...] = ()

@@ -195,7 +195,21 @@ def test_progress_tells_of_throttling(
     said: list[str] = []
     server.on(SCOPES_PATH, throttled({"Retry-After": "40"}), Reply({"value": []}))
     make_client(on_progress=said.append).list(SCOPES, SUBSCRIPTION)
-    assert said == [f"{SCOPES}: throttled, waiting 40 s"]
+    assert said[0] == f"{SCOPES}: throttled, waiting 40 s"
+
+
+def test_progress_counts_resources_and_pages(make_client: Callable[..., ArmClient], server: Server) -> None:
+    """Whoever waits for a long listing sees it grow."""
+    said: list[str] = []
+    more = f"{server.url}{SCOPES_PATH}?api-version=1&page=2"
+    server.on(SCOPES_PATH, Reply({"value": [{}, {}], "nextLink": more}), Reply({"value": [{}]}))
+    client = make_client(on_progress=said.append)
+    client.list(SCOPES, SUBSCRIPTION)
+    assert said == [
+        f"2 resources, 1 pages so far, reading {SCOPES}",
+        f"3 resources, 2 pages so far, reading {SCOPES}",
+    ]
+    assert client.statistics().pages == 2
 
 
 def test_a_throttled_request_holds_back_its_neighbours(
@@ -208,7 +222,9 @@ def test_a_throttled_request_holds_back_its_neighbours(
     server.on(SCOPES_PATH, throttled({"Retry-After": "5"}), Reply({"value": []}))
     waits: list[list[float]] = []
 
-    def neighbours(_: str) -> None:
+    def neighbours(line: str) -> None:
+        if "throttled" not in line:
+            return
         for kind in (networks, components):
             client.list(kind, SUBSCRIPTION)
             waits.append(list(clock.waits))

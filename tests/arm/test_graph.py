@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import Any
 
 import msgspec
 import pytest
 
 from pytest_ampls.arm.client import ArmClient
+from pytest_ampls.arm.concurrency import Gates
 from pytest_ampls.arm.graph import Rows
 from pytest_ampls.arm.projection import projection_of
 from pytest_ampls.arm.throttle import QueryQuota, Rate, Throttle
@@ -218,7 +220,11 @@ def test_a_quota_that_is_not_understood_stops_nobody(clock: FakeClock, headers: 
 
 def test_a_long_reset_is_not_waited_out(clock: FakeClock) -> None:
     """Every wait is bounded: after ten seconds the service may answer 429, which has a budget of its own."""
-    quota = Throttle(Rate(), clock).bucket(f"https://arm{GRAPH}?api-version=2024-04-01")
+    quota = (
+        Throttle(Rate(), clock, Gates(16, Event()))
+        .service(f"https://arm{GRAPH}?api-version=2024-04-01")
+        .bucket
+    )
     quota.reserve()
     quota.observe(told("0", "01:00:00"))
     assert quota.reserve() == 10

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
 from pytest_ampls.arm.clock import SystemClock
+from pytest_ampls.arm.concurrency import Gates
 from pytest_ampls.arm.throttle import Ledger, Rate, Throttle, TokenBucket
 from tests.arm.conftest import FakeClock
 
@@ -46,16 +48,21 @@ def test_a_hold_keeps_everybody_back_but_not_for_long(clock: FakeClock) -> None:
 
 def test_buckets_are_per_subscription_and_last_provider(clock: FakeClock) -> None:
     """A listing below a VM belongs to the provider that serves it, and case does not matter."""
-    throttle = Throttle(Rate(), clock)
-    compute = throttle.bucket(f"{ONE}/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v")
-    assert compute is throttle.bucket(f"{ONE}/providers/MICROSOFT.COMPUTE/virtualMachines?api-version=1")
+    throttle = Throttle(Rate(), clock, Gates(16, Event()))
+    compute = throttle.service(f"{ONE}/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v").bucket
+    assert (
+        compute is throttle.service(f"{ONE}/providers/MICROSOFT.COMPUTE/virtualMachines?api-version=1").bucket
+    )
     below = (
         f"{ONE}/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v/providers/Microsoft.Insights/x"
     )
-    assert throttle.bucket(below) is throttle.bucket(f"{ONE}/providers/microsoft.insights/components")
-    assert throttle.bucket(below) is not compute
-    assert throttle.bucket("https://arm/subscriptions/2/providers/Microsoft.Compute/x") is not compute
-    assert throttle.bucket("https://arm/subscriptions") is not throttle.bucket(ONE)
+    assert (
+        throttle.service(below).bucket
+        is throttle.service(f"{ONE}/providers/microsoft.insights/components").bucket
+    )
+    assert throttle.service(below).bucket is not compute
+    assert throttle.service("https://arm/subscriptions/2/providers/Microsoft.Compute/x").bucket is not compute
+    assert throttle.service("https://arm/subscriptions").bucket is not throttle.service(ONE).bucket
 
 
 def test_waiting_is_counted_by_the_wall(clock: FakeClock) -> None:
