@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import msgspec
 
 from pytest_ampls import resolver
-from pytest_ampls.errors import ConfigurationError, EvidenceError
+from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.estate import Estate
-from pytest_ampls.model.evidence import Snapshot, VantagePoint
+from pytest_ampls.model.evidence import Snapshot, Statistics, VantagePoint
+from pytest_ampls.model.needs import Needs
+from pytest_ampls.observing import observed
+from pytest_ampls.progress import Progress
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from pytest_ampls.arm.client import ArmClient
     from pytest_ampls.arm.cloud import Cloud
-    from pytest_ampls.options import Settings
+    from pytest_ampls.guest import GuestAccess
+    from pytest_ampls.settings import Settings
 
 __all__ = ["Source", "read_snapshot"]
 
@@ -55,6 +60,7 @@ class Source:
         settings: the options in force; one source must be configured.
         vantage_points: resolvers of the requirements file, beside those of the options.
         credential: asked for a credential of the cloud; None, or the answer None, means the default one.
+        say: gets a line of text now and then, while a read takes long.
         suspects: names the machines of an estate that a verdict is about to fail on, by id; what the index
             says of them is read again from the providers.
     """
@@ -66,13 +72,17 @@ class Source:
         vantage_points: tuple[VantagePoint, ...] = (),
         credential: CredentialSeam | None = None,
         suspects: Suspects | None = None,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> None:
+        self._say = say
         self._suspects = suspects
         self._settings = settings
         self._vantage_points = vantage_points
         self._credential = credential
         self._stack = ExitStack()
         self._connection: _Connection | None = None
+        self.newest: Snapshot | None = None
+        """What was read last, where it will be read again."""
 
     def __enter__(self) -> Self:
         return self
@@ -94,11 +104,49 @@ class Source:
         if self._settings.snapshot:
             from pytest_ampls.arm.snapshot import load
 
-            return load(Path(self._settings.snapshot))
+            return _of_the_cloud(load(Path(self._settings.snapshot)), self._settings)
+        return self._kept(_read(self._connected(), self._suspects, Progress(self._say)))
+
+    def renew(self, needs: Needs) -> Snapshot:
+        """Read what is needed again, and return it together with everything else as it was.
+
+        Raises:
+            ConfigurationError: nothing could be read any more.
+        """
+        if self.newest is None:
+            return self.read()
+        return self._kept(_read_again(self._connected(), self.newest, needs, Progress(self._say)))
+
+    def guest_access(self) -> GuestAccess:
+        """Return how guests are reached by the options, until this source is closed.
+
+        Raises:
+            ConfigurationError: an option names something that does not exist.
+        """
+        from pytest_ampls.guest import GuestAccess
+
+        settings, runner = self._settings, None
+        if settings.run_command and not settings.snapshot:
+            from pytest_ampls.arm.run_command import RunCommand
+
+            client = _client(self._connected(), Progress(self._say))
+            runner = RunCommand(self._stack.enter_context(client))
+        return GuestAccess(
+            hosts=settings.guests,
+            ssh_config=settings.ssh_config,
+            ssh_identity_file=settings.ssh_identity_file,
+            run_command=runner,
+        )
+
+    def _connected(self) -> _Connection:
         if self._connection is None:
             self._connection = self._connect()
-        snapshot = _read(self._connection, self._suspects)
+        return self._connection
+
+    def _kept(self, snapshot: Snapshot) -> Snapshot:
+        """Return what was read, and record it where that is asked for."""
         _refuse_unreadable(snapshot)
+        self.newest = snapshot if self._settings.wait else None
         if self._settings.snapshot_out:
             from pytest_ampls.arm.snapshot import save
 
@@ -113,6 +161,17 @@ class Source:
         if settings.lab:
             return _connect_lab(settings, wanted, self._stack)
         return _connect_live(settings, wanted, self._credential)
+
+
+def _of_the_cloud(snapshot: Snapshot, settings: Settings) -> Snapshot:
+    """Return a snapshot of the cloud that was asked for; where none was, any."""
+    if "cloud" in settings.origins and snapshot.cloud != settings.cloud:
+        raise ConfigurationError(
+            f"the snapshot {settings.snapshot} (from {settings.origin('snapshot')}) is of the cloud "
+            f"{snapshot.cloud!r}, and {settings.cloud} (from {settings.origin('cloud')}) is asked for: "
+            "leave the cloud out, or record a snapshot there"
+        )
+    return snapshot
 
 
 def _refuse_twins(vantage_points: tuple[VantagePoint, ...]) -> None:
@@ -130,6 +189,11 @@ def _connect_lab(settings: Settings, wanted: tuple[VantagePoint, ...], stack: Ex
     from pytest_ampls.lab import Lab, LabError
 
     _refuse_off_loopback(wanted)
+    if settings.guests:
+        raise ConfigurationError(
+            f"guests are looked at over ssh ({settings.origin('guests')}), and a run on the lab sends nothing off "
+            "loopback: the lab's guests are looked at by --ampls-run-command"
+        )
     try:
         lab = stack.enter_context(Lab.from_spec(settings.lab))
     except LabError as error:
@@ -182,58 +246,91 @@ def _connect_live(
     return _Connection(settings, cloud, credential, wanted or (resolver.system(),))
 
 
-def _read(connection: _Connection, suspects: Suspects | None) -> Snapshot:
+def _client(connection: _Connection, progress: Progress) -> ArmClient:
     from pytest_ampls.arm.client import ArmClient
+
+    return ArmClient(
+        connection.cloud,
+        connection.credential,
+        ca_bundle=connection.settings.ca_bundle or None,
+        concurrency=connection.settings.concurrency,
+        retry_budget=connection.settings.throttle_budget,
+        on_progress=progress,
+        run_command=connection.settings.run_command,
+    )
+
+
+def _read(connection: _Connection, suspects: Suspects | None, progress: Progress) -> Snapshot:
     from pytest_ampls.arm.confirm import confirm
     from pytest_ampls.arm.inventory import read_estate
 
-    settings, cloud, credential, vantage_points = connection
+    settings, cloud = connection.settings, connection.cloud
     started = time.time()
-    with ExitStack() as stack:
-        client = stack.enter_context(
-            ArmClient(
-                cloud,
-                credential,
-                ca_bundle=settings.ca_bundle or None,
-                concurrency=settings.concurrency,
-                retry_budget=settings.throttle_budget,
-            )
+    with _client(connection, progress) as client:
+        subscriptions, readings = read_estate(
+            client,
+            settings.subscriptions,
+            management_groups=settings.management_groups,
+            discovery=settings.discovery,
+            on_progress=progress,
         )
-        subscriptions, readings = read_estate(client, settings.subscriptions, discovery=settings.discovery)
         snapshot = Snapshot(
             cloud=cloud.name,
             arm_endpoint=cloud.arm_endpoint,
             read_at=started,
             subscriptions=subscriptions,
             readings=readings,
-            vantage_points=vantage_points,
+            vantage_points=connection.vantage_points,
         )
         if suspects is not None and any(reading.source == "graph" for reading in readings):
             # The index lags: what a verdict is about to fail on is read again from its provider.
-            confirmed = confirm(client, readings, suspects(Estate(snapshot)))
+            confirmed = confirm(client, readings, suspects(Estate(snapshot)), on_progress=progress)
             snapshot = msgspec.structs.replace(snapshot, readings=confirmed)
-        statistics = client.statistics()
-    names = _names_to_ask(Estate(snapshot))
-    answers = resolver.resolve_all(
-        vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout
+        snapshot = observed(snapshot, settings, connection.vantage_points, client, progress)
+        return _with_statistics(snapshot, client.statistics(), started)
+
+
+def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progress: Progress) -> Snapshot:
+    from pytest_ampls.arm.refresh import refresh
+
+    started = time.time()
+    with _client(connection, progress) as client:
+        readings = refresh(
+            client,
+            before.subscriptions,
+            before.readings,
+            needs,
+            discovery=connection.settings.discovery,
+            on_progress=progress,
+        )
+        snapshot = msgspec.structs.replace(before, readings=readings)
+        settings, points = connection.settings, connection.vantage_points
+        snapshot = observed(snapshot, settings, points, client, progress, needs=needs)
+        return _with_statistics(snapshot, _together(before.statistics, client.statistics()), started)
+
+
+def _with_statistics(snapshot: Snapshot, statistics: Statistics, started: float) -> Snapshot:
+    lookups, seconds = len(snapshot.answers), time.time() - started
+    counted = msgspec.structs.replace(statistics, seconds=seconds, lookups=lookups)
+    return msgspec.structs.replace(snapshot, statistics=counted)
+
+
+def _together(before: Statistics, more: Statistics) -> Statistics:
+    """Return what two reads cost: calls and waits add up, the seconds are those of the last."""
+    kinds = before.calls_by_type.keys() | more.calls_by_type.keys()
+    counts = {
+        kind: before.calls_by_type.get(kind, 0) + more.calls_by_type.get(kind, 0) for kind in sorted(kinds)
+    }
+    return Statistics(
+        calls=before.calls + more.calls,
+        calls_by_type=counts,
+        throttled=before.throttled + more.throttled,
+        throttled_seconds=before.throttled_seconds + more.throttled_seconds,
+        retries=before.retries + more.retries,
+        pages=before.pages + more.pages,
+        reused=before.reused + more.reused,
+        notes=tuple(dict.fromkeys((*before.notes, *more.notes))),
     )
-    statistics = msgspec.structs.replace(statistics, seconds=time.time() - started, lookups=len(answers))
-    return msgspec.structs.replace(snapshot, answers=answers, statistics=statistics)
-
-
-def _names_to_ask(estate: Estate) -> tuple[str, ...]:
-    """Return every public name that a private endpoint of the estate serves."""
-    found: set[str] = set()
-    try:
-        endpoints = estate.private_endpoints
-    except EvidenceError:
-        return ()  # the rules that need answers need the endpoints first, and say why they are missing
-    for endpoint in endpoints:
-        try:
-            found.update(endpoint.members)
-        except EvidenceError:
-            continue  # likewise
-    return tuple(sorted(found))
 
 
 def _refuse_unreadable(snapshot: Snapshot) -> None:

@@ -16,15 +16,16 @@ import pytest
 
 from pytest_ampls import outcomes
 from pytest_ampls.assertions import CATALOGUE
-from pytest_ampls.catalogue import Judgement, judgements
 from pytest_ampls.errors import ConfigurationError, NotFoundError
-from pytest_ampls.grouping import judge_each
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot
+from pytest_ampls.model.judgement import recorded
+from pytest_ampls.model.needs import Needs
 from pytest_ampls.model.resource import Resource
-from pytest_ampls.patience import WAITED, Patience
+from pytest_ampls.patience import WAITED, Lost, Patience
 from pytest_ampls.reading import Source
 from pytest_ampls.report import terminal
+from pytest_ampls.report.tally import Record, Tally
 from pytest_ampls.requirements import Requirements, load_requirements
 from pytest_ampls.subjects import (
     SUBJECTS,
@@ -39,8 +40,9 @@ from pytest_ampls.subjects import (
 from pytest_ampls.suspicion import suspects
 
 if TYPE_CHECKING:
-    from pytest_ampls.options import Settings
+    from pytest_ampls.guest import GuestAccess
     from pytest_ampls.renewal import RenewalClient, RenewalService
+    from pytest_ampls.settings import Settings
 
 __all__ = ["Run"]
 
@@ -67,6 +69,7 @@ class Run:
             vantage_points=self.requirements.vantage_points,
             credential=self._credential,
             suspects=lambda estate: suspects(estate, self.requirements),
+            say=self.say,
         )
         self._renewal: RenewalService | None = None
         self._client: RenewalClient | None = None
@@ -74,7 +77,10 @@ class Run:
         self._folder = Path(handed_over) if handed_over is not None else None
         if settings.wait:
             self._prepare_to_wait()
-        self._judgements: list[Judgement] = []
+        self._all_subjects: dict[tuple[str, str], tuple[Subject, ...]] = {}
+        if settings.group_by != "resource":
+            config.pluginmanager.register(outcomes.Groups(self.current), "ampls-groups")
+        self._tally = Tally()
         self._outcomes: Counter[str] = Counter()
         self._waited: list[tuple[str, int]] = []
 
@@ -93,8 +99,14 @@ class Run:
             if not self.settings.wait:
                 self._source.close()
 
+    @cached_property
+    def guest_access(self) -> GuestAccess:
+        """How guests are reached. A worker starts the lab once more for it: the same lab."""
+        return self._source.guest_access()
+
     def _prepare_to_wait(self) -> None:
         self.config.pluginmanager.register(Patience(self, self.settings.wait), "ampls-patience")
+        self.config.pluginmanager.register(Lost(), "ampls-lost")
         if self._folder is not None:
             from pytest_ampls.renewal import RenewalClient
 
@@ -179,20 +191,20 @@ class Run:
             reporter.ensure_newline()
             reporter.write_line(line)
 
-    def renew(self, deadline: float) -> None:
+    def renew(self, needs: Needs, deadline: float) -> None:
         """Take fresh evidence in place of the old: read here, or by the controller for a worker.
 
         Raises:
             ConfigurationError: nothing can be read any more, or not before the deadline (monotonic seconds).
         """
         if self._client is not None:
-            self.estate.renew(self._client.renew(deadline))
+            self.estate.renew(self._client.renew(needs, deadline))
         else:
-            self.estate.renew(self._source.read())
+            self.estate.renew(self._source.renew(needs))
 
-    def _read_again(self) -> Snapshot:
+    def _read_again(self, needs: Needs) -> Snapshot:
         self.say("ampls: reading again for tests that do not hold yet")
-        return self._source.read()
+        return self._source.renew(needs)
 
     def current(self, resource: Any) -> Any:
         """Return a resource as the newest evidence has it.
@@ -212,15 +224,24 @@ class Run:
     def parametrize(self, metafunc: pytest.Metafunc, fixture: str) -> None:
         """Run a test once per resource of a kind, narrowed by its ``ampls`` markers."""
         try:
-            selector = _selector(metafunc.definition)
-            found = subjects(self.estate, fixture, selector, self._bounds)
-            if self.settings.group_by != "resource" and _is_direct(metafunc, fixture):
-                found = grouped(found, self.settings.group_by)
+            by = self.settings.group_by if _is_direct(metafunc, fixture) else "resource"
+            found = self._subjects(fixture, _selector(metafunc.definition), by)
         except ConfigurationError as error:
             self._failure = error
             found = (Subject(label="none", problem=str(error)),)
         labels = [subject.label for subject in found]
         metafunc.parametrize(fixture, found, indirect=True, ids=labels)
+
+    def _subjects(self, fixture: str, selector: Selector | None, by: str) -> tuple[Subject, ...]:
+        """Return what a fixture stands for; for tests without a marker it is found once."""
+        known = self._all_subjects.get((fixture, by)) if selector is None else None
+        if known is None:
+            known = subjects(self.estate, fixture, selector, self._bounds)
+            if by != "resource":
+                known = grouped(known, by)
+            if selector is None:
+                self._all_subjects[fixture, by] = known
+        return known
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self) -> None:
@@ -231,11 +252,10 @@ class Run:
     def pytest_report_header(self) -> list[str]:
         """Say what estate is judged, and where each value came from."""
         settings = self.settings
-        source = next(name for name in ("lab", "snapshot", "subscription") if name in settings.origins)
-        value = ", ".join(settings.subscriptions) if source == "subscription" else getattr(settings, source)
-        parts = [f"{source} {value} (from {settings.origins[source]})"]
+        sources = settings.sources
+        parts = [f"{name} {settings.shown(name)} (from {settings.origins[name]})" for name in sources]
         for name, origin in settings.origins.items():
-            if name != source:
+            if name not in sources:
                 shown = settings.shown(name)
                 parts.append(
                     f"{name} {shown} ({origin if origin.startswith('beside') else f'from {origin}'})"
@@ -244,31 +264,20 @@ class Run:
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say how the evidence was read, once it was."""
-        return [f"ampls: {terminal.evidence_line(self.snapshot)}"] if "snapshot" in self.__dict__ else []
+        if "snapshot" not in self.__dict__:
+            return []
+        lines = [f"ampls: {terminal.evidence_line(self.snapshot)}"]
+        if self.settings.everything or self.settings.management_groups:
+            lines.append(f"ampls: {terminal.subscriptions_line(self.snapshot)}")
+        return lines
 
     # ------------------------------------------------------------ verdicts
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Call a test that judges a group for each of its resources."""
-        parameters = getattr(pyfuncitem, "callspec", None)
-        groups = {
-            name: subject.members
-            for name, subject in (parameters.params if parameters else {}).items()
-            if isinstance(subject, Subject) and subject.members
-        }
-        if not groups:
-            return None
-        wanted = inspect.signature(pyfuncitem.obj).parameters
-        others = {name: pyfuncitem.funcargs[name] for name in wanted if name not in groups}
-        judge_each(pyfuncitem.obj, groups, others, pytest.skip.Exception)
-        return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Collect what the rules say while a test runs."""
-        with judgements() as kept:
-            item.stash[outcomes.JUDGED] = kept
+        item.stash[outcomes.RECORD] = record = Record()
+        with recorded(record):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -282,9 +291,12 @@ class Run:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdicts for the summary, from this process or a worker."""
-        entries = getattr(report, "ampls", ())
-        self._judgements.extend(msgspec.convert(entry, Judgement) for entry in entries)
-        if getattr(report, "ampls_subject", False) and (report.when == "call" or not report.passed):
+        if report.when != "call" and report.passed:
+            return
+        told = getattr(report, "ampls", None)
+        if told is not None:
+            self._tally.merge(msgspec.convert(told, Tally))
+        if getattr(report, "ampls_subject", False):
             self._outcomes[report.outcome] += 1
         if report.when == "call":
             waited = dict(report.user_properties).get(WAITED)
@@ -301,15 +313,17 @@ class Run:
         """Print the verdicts by rule, worst first, and what they rest on."""
         for nodeid, seconds in self._waited:
             terminalreporter.write_line(f"became true after {seconds} s: {nodeid}")
-        if self._judgements:
+        if self._tally:
             terminalreporter.section("AMPLS conformance")
-            for line in terminal.summary_lines(self._judgements, CATALOGUE):
+            for line in terminal.summary_lines(self._tally, CATALOGUE):
                 terminalreporter.write_line(line)
-            for line in terminal.unverified_lines(self._judgements):
+            for line in terminal.unverified_lines(self._tally):
                 terminalreporter.write_line(line, yellow=True)
-            for note in self.snapshot.statistics.notes:
+            newest = self._source.newest or self.estate.snapshot
+            for note in newest.statistics.notes:
                 terminalreporter.write_line(f"note: {note}")
-            terminalreporter.write_line(terminal.evidence_line(self.snapshot))
+            terminalreporter.write_line(terminal.evidence_line(newest))
+            terminalreporter.write_line(terminal.calls_line(newest.statistics))
         skipped = self._outcomes["skipped"]
         if skipped and self._outcomes.total() == skipped:
             terminalreporter.write_line(

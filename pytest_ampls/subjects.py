@@ -22,7 +22,7 @@ from pytest_ampls.model.monitor import (
     PrivateLinkScope,
     Workspace,
 )
-from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import Resource, region
 from pytest_ampls.model.vantage import Resolver
@@ -75,14 +75,41 @@ def _monitor_zones(estate: Estate) -> Iterable[PrivateDnsZone]:
     return (zone for zone in estate.known(PrivateDnsZone) if zone.origin in wanted)
 
 
+_AROUND_NETWORKS: Final = (
+    VirtualNetwork,
+    VirtualMachine,
+    VirtualMachineScaleSet,
+    NetworkInterface,
+    PrivateEndpoint,
+)
+
+
 def _networks(estate: Estate) -> Iterable[VirtualNetwork]:
-    """Return the VNets that machines are in, then those that only hold private endpoints of scopes."""
-    found = {network.key: network for network in estate.client_networks}
-    for endpoint in estate.private_endpoints:
-        place = endpoint.virtual_network_id
-        network = estate.get(VirtualNetwork, place) if place else None
+    """Return the VNets that machines are in, then those that only hold private endpoints of scopes.
+
+    What could not be read hides networks; it is listed beside those that are known, and only where
+    nothing would tell is it raised.
+    """
+    found: dict[str, VirtualNetwork] = {}
+    problems: list[EvidenceError] = []
+    for machine in (*estate.known(VirtualMachine), *estate.known(VirtualMachineScaleSet)):
+        try:
+            found.update(
+                (network.key, network) for network in machine.virtual_networks if network.key not in found
+            )
+        except EvidenceError as error:
+            problems.append(error)
+    for endpoint in _monitor_endpoints(estate):
+        try:
+            place = endpoint.virtual_network_id
+            network = estate.get(VirtualNetwork, place) if place else None
+        except EvidenceError as error:
+            problems.append(error)
+            continue
         if network is not None:
             found.setdefault(network.key, network)
+    if problems and not any(estate.unread(cls) for cls in _AROUND_NETWORKS):
+        raise problems[0]
     return found.values()
 
 
@@ -116,7 +143,7 @@ SUBJECTS: Final[Mapping[str, Kind]] = {
     "virtual_network": Kind(
         noun="VNet with machines or private endpoints",
         plural="VNets with machines or private endpoints",
-        classes=(VirtualNetwork,),
+        classes=_AROUND_NETWORKS,
         choose=_networks,
     ),
     "private_endpoint": Kind(
@@ -215,9 +242,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, resource: Any) -> bool:
         """Tell whether a resource is judged; what is no resource (a vantage point) always is."""
-        if not isinstance(resource, Resource):
+        if not (self.resource_groups or self.tags) or not isinstance(resource, Resource):
             return True
-        group = resource.resource_group.lower()
+        group = resource.resource_group.lower() if self.resource_groups else ""
         return (
             not self.resource_groups or any(_matches(pattern, group) for pattern in self.resource_groups)
         ) and Selector(tags=self.tags).takes(resource)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from pytest_ampls.arm.snapshot import save
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model import Snapshot
+from pytest_ampls.model.needs import Needs
 from pytest_ampls.renewal import RenewalClient, RenewalService
 
 
 @contextmanager
-def _service(folder: Path, read: Callable[[], Snapshot]) -> Iterator[None]:
+def _service(folder: Path, read: Callable[[Needs], Snapshot]) -> Iterator[None]:
     save(folder / "evidence-0", Snapshot())
     service = RenewalService(folder, read)
     service.start()
@@ -26,39 +28,64 @@ def _service(folder: Path, read: Callable[[], Snapshot]) -> Iterator[None]:
         service.stop()
 
 
-def _reads(*outcomes: float | ConfigurationError) -> Callable[[], Snapshot]:
-    left = list(outcomes)
+VMS = Needs.of(["Microsoft.Compute/virtualMachines"], ["/subscriptions/1/a"])
+ZONES = Needs.of(["Microsoft.Network/privateDnsZones"], ())
 
-    def read() -> Snapshot:
-        outcome = left.pop(0)
+
+class Reads:
+    """Reads that end like this, one after the other; remembers what each was asked for."""
+
+    def __init__(self, *outcomes: float | ConfigurationError) -> None:
+        self.left = list(outcomes)
+        self.needs: list[Needs] = []
+
+    def __call__(self, needs: Needs) -> Snapshot:
+        """Return the next outcome."""
+        self.needs.append(needs)
+        outcome = self.left.pop(0)
         if isinstance(outcome, ConfigurationError):
             raise outcome
         return Snapshot(read_at=outcome)
 
-    return read
 
-
-def test_every_worker_gets_the_same_read(tmp_path: Path) -> None:
-    """The second worker takes what was read for the first; a third read is made only when asked for again."""
+def test_a_worker_gets_what_was_read_after_it_asked(tmp_path: Path) -> None:
+    """Each request is answered by a read that began after it, with what it needs."""
     first, second = RenewalClient(tmp_path), RenewalClient(tmp_path)
     deadline = time.monotonic() + 30
-    with _service(tmp_path, _reads(1.0, 2.0)):
-        assert first.renew(deadline).read_at == 1.0
-        assert second.renew(deadline).read_at == 1.0
-        assert second.renew(deadline).read_at == 2.0
+    reads = Reads(1.0, 2.0)
+    with _service(tmp_path, reads):
+        assert first.renew(VMS, deadline).read_at == 1.0
+        assert second.renew(ZONES, deadline).read_at == 2.0
+    assert reads.needs == [VMS, ZONES]
+
+
+def test_workers_that_ask_together_share_one_read(tmp_path: Path) -> None:
+    """What both need is read once, and both get it."""
+    reads = Reads(1.0)
+    save(tmp_path / "evidence-0", Snapshot())
+    service = RenewalService(tmp_path, reads)
+    deadline = time.monotonic() + 30
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(RenewalClient(tmp_path).renew, needs, deadline) for needs in (VMS, ZONES)]
+        while len(list(tmp_path.glob("wanted-*"))) < 2:
+            time.sleep(0.01)
+        service.start()
+        assert [future.result().read_at for future in asked] == [1.0, 1.0]
+    service.stop()
+    assert reads.needs == [VMS | ZONES]
 
 
 def test_a_read_that_failed_once_may_succeed_later(tmp_path: Path) -> None:
     """The reason of a failed read is told, and does not stand in the way of the next."""
     client = RenewalClient(tmp_path)
     deadline = time.monotonic() + 30
-    with _service(tmp_path, _reads(ConfigurationError("the estate cannot be read"), 2.0)):
+    with _service(tmp_path, Reads(ConfigurationError("the estate cannot be read"), 2.0)):
         with pytest.raises(ConfigurationError, match="the estate cannot be read"):
-            client.renew(deadline)
-        assert client.renew(deadline).read_at == 2.0
+            client.renew(VMS, deadline)
+        assert client.renew(VMS, deadline).read_at == 2.0
 
 
 def test_the_last_read_is_waited_for(tmp_path: Path) -> None:
     """What is asked for at the very end of the wait is still delivered."""
-    with _service(tmp_path, _reads(1.0)):
-        assert RenewalClient(tmp_path).renew(time.monotonic() - 1).read_at == 1.0
+    with _service(tmp_path, Reads(1.0)):
+        assert RenewalClient(tmp_path).renew(VMS, time.monotonic() - 1).read_at == 1.0

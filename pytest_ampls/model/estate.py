@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Final, TypeVar
 
@@ -16,7 +17,15 @@ from pytest_ampls.model.compute import (
     VirtualMachine,
     VirtualMachineScaleSet,
 )
+from pytest_ampls.model.dns_resolver import (
+    DnsForwardingRuleset,
+    DnsResolver,
+    ForwardingRule,
+    InboundEndpoint,
+    RulesetLink,
+)
 from pytest_ampls.model.evidence import Answer, Gap, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.joins import associations_by_target, links_by_network
 from pytest_ampls.model.machine import ArcMachineExtension, Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
@@ -29,6 +38,7 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.observations import Observations
 from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
@@ -54,6 +64,10 @@ _CLASSES: tuple[type[Resource], ...] = (
     DataCollectionEndpoint,
     DataCollectionRule,
     DataCollectionRuleAssociation,
+    DnsForwardingRuleset,
+    DnsResolver,
+    ForwardingRule,
+    InboundEndpoint,
     NetworkInterface,
     PrivateDnsZone,
     PrivateDnsZoneGroup,
@@ -62,6 +76,7 @@ _CLASSES: tuple[type[Resource], ...] = (
     PrivateLinkResource,
     PrivateLinkScope,
     RecordSet,
+    RulesetLink,
     ScaleSetInstance,
     ScopedResource,
     UserAssignedIdentity,
@@ -87,12 +102,18 @@ class Estate:
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Index a snapshot; documents are decoded when their type is first looked at."""
+        self._watched: list[set[str]] = []
         self._load(snapshot)
 
     def renew(self, snapshot: Snapshot) -> None:
-        """Take fresh evidence in place of the old. Resources that were handed out before keep the old."""
+        """Take fresh evidence in place of the old; of a type with the very same readings, resources stay."""
+        watched, tables = self._watched, self._tables
         self.__dict__.clear()
+        self.__dict__["_watched"] = watched  # whoever watches is not to miss what is looked at now
         self._load(snapshot)
+        for cls, table in tables.items():
+            if table.is_of(self._readings.get(cls.ARM_TYPE.lower(), ())):
+                self._tables[cls] = table
 
     def _load(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -100,7 +121,7 @@ class Estate:
         for reading in snapshot.readings:
             self._readings.setdefault(reading.type.lower(), []).append(reading)
         self._tables: dict[type[Resource], Table[Resource]] = {}
-        self._once: dict[tuple[object, ...], object] = {}
+        self._once: dict[tuple[object, ...], tuple[object, frozenset[str]]] = {}
 
     def once(self, compute: Callable[..., V], *subjects: Resource) -> V:
         """Return ``compute(self, *subjects)``, computed once for the life of the estate.
@@ -108,9 +129,27 @@ class Estate:
         Computations over many resources (who sends to whom) are asked for by many rules.
         """
         name = (compute, *(subject.key for subject in subjects))
-        if name not in self._once:
-            self._once[name] = compute(self, *subjects)
-        return self._once[name]  # type: ignore[return-value]  # what this very function returned
+        found = self._once.get(name)
+        if found is None:
+            with self.watched() as looked_at:
+                value = compute(self, *subjects)
+            found = self._once[name] = value, frozenset(looked_at)
+        elif self._watched:
+            self._watched[-1] |= found[1]
+        return found[0]  # type: ignore[return-value]  # what this very function returned
+
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """Collect what is looked at inside the ``with`` block: resource types, and whether DNS answers are."""
+        looked_at: set[str] = set()
+        self._watched.append(looked_at)
+        watching = self._watched
+        try:
+            yield looked_at
+        finally:
+            watching.pop()
+            if watching:
+                watching[-1] |= looked_at
 
     def __repr__(self) -> str:
         names = ", ".join(subscription.id for subscription in self.subscriptions)
@@ -127,9 +166,15 @@ class Estate:
         return self.snapshot.vantage_points
 
     @cached_property
+    def _observed(self) -> Observations:
+        return Observations(self.snapshot)
+
+    @property
     def observations(self) -> Observations:
         """DNS answers, handshakes and guests, beside the configuration."""
-        return Observations(self.snapshot)
+        if self._watched:
+            self._watched[-1] |= {ANSWERS, GUESTS, HANDSHAKES}
+        return self._observed
 
     def answer(self, vantage_point: VantagePoint, name: str) -> Answer:
         """Return what a vantage point answered for a name.
@@ -137,11 +182,15 @@ class Estate:
         Raises:
             EvidenceError: there was no usable answer, or the name was never asked there.
         """
-        return self.observations.answer(vantage_point, name)
+        if self._watched:
+            self._watched[-1].add(ANSWERS)
+        return self._observed.answer(vantage_point, name)
 
     # ---------------------------------------------------------------- tables
 
     def _table(self, cls: type[R]) -> Table[R]:
+        if self._watched:
+            self._watched[-1].add(cls.ARM_TYPE)
         if cls not in self._tables:
             readings = self._readings.get(cls.ARM_TYPE.lower(), ())
             self._tables[cls] = Table(cls, readings, self)
@@ -155,6 +204,10 @@ class Estate:
         """Return what is missing of a class: the scope or id that was asked to the reason."""
         table = self._table(cls)
         return {**table.gaps, **table.defects}
+
+    def scopes_read(self, cls: type[Resource]) -> Set[str]:
+        """Return where a class was listed, as folded ids; a single resource that was read counts as well."""
+        return self._table(cls).covered
 
     def all(self, cls: type[R]) -> tuple[R, ...]:
         """Return every resource of a class.
@@ -207,7 +260,7 @@ class Estate:
             EvidenceError: the listing failed, or was never made.
         """
         table = self._table(cls)
-        gap = table.gaps.get(parent.key) or _first_below(table.defects, parent.key)
+        gap = table.gaps.get(parent.key) or table.defect_below(parent.key)
         found = table.children(parent.key)
         if gap is None and found is None:
             gap = table.gaps.get(f"/subscriptions/{parent.subscription.lower()}")
@@ -320,30 +373,9 @@ class Estate:
 
     # ---------------------------------------------------------------- joins
 
-    @cached_property
-    def _links_by_network(self) -> dict[str, tuple[VirtualNetworkLink, ...]]:
-        found: dict[str, list[VirtualNetworkLink]] = {}
-        for link in self.all(VirtualNetworkLink):
-            network = link.properties.virtual_network
-            if network is not None and network.id:
-                found.setdefault(key(network.id), []).append(link)
-        return {network: tuple(links) for network, links in found.items()}
-
     def zone_links(self, network: VirtualNetwork) -> tuple[VirtualNetworkLink, ...]:
         """Return the links of all zones that were read to a VNet."""
-        return self._links_by_network.get(network.key, ())
-
-    @cached_property
-    def _associations(self) -> dict[str, tuple[DataCollectionRuleAssociation, ...]]:
-        read = self._table(DataCollectionRuleAssociation).covered
-        for container in (*self.data_collection_rules, *self.data_collection_endpoints):
-            listed_by = key(container.__dict__["_listed_by"])
-            if listed_by != container.key and not read & {listed_by, container.key}:
-                raise NotReadError(f"the associations of {container.NOUN} {container.id} were not read")
-        found: dict[str, dict[str, DataCollectionRuleAssociation]] = {}
-        for association in self.known(DataCollectionRuleAssociation):
-            found.setdefault(key(association.target_id), {})[association.key] = association
-        return {target: tuple(parts.values()) for target, parts in found.items()}
+        return self.once(links_by_network).get(network.key, ())
 
     def associations_of(self, machine: Machine) -> tuple[DataCollectionRuleAssociation, ...]:
         """Return a machine's associations, from its own listing where that was read.
@@ -355,7 +387,7 @@ class Estate:
             EvidenceError: what was read does not tell.
         """
         table = self._table(DataCollectionRuleAssociation)
-        if machine.key not in table.gaps and not _first_below(table.defects, machine.key):
+        if machine.key not in table.gaps and not table.defect_below(machine.key):
             found = table.children(machine.key)
             if found is not None:
                 return found
@@ -363,10 +395,4 @@ class Estate:
             own = f"{where}/".startswith(f"{machine.key}/")
             if own or not any(part in where for part in _MACHINE_PROVIDERS):
                 raise gap.error()
-        return self._associations.get(machine.key, ())
-
-
-def _first_below(gaps: Mapping[str, Gap], parent: str) -> Gap | None:
-    return next(
-        (gap for where, gap in gaps.items() if where == parent or where.startswith(parent + "/")), None
-    )
+        return self.once(associations_by_target).get(machine.key, ())

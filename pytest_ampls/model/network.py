@@ -290,9 +290,16 @@ class IpConfiguration(Part, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class InterfaceDnsSettings(Part, frozen=True, kw_only=True):
+    """DNS servers of one interface: they take the place of its VNet's; none means the VNet's."""
+
+    dns_servers: tuple[str, ...] | None = None
+
+
 class NetworkInterfaceProperties(Part, frozen=True, kw_only=True):
     """``properties`` of a network interface."""
 
+    dns_settings: InterfaceDnsSettings | None = None
     ip_configurations: tuple[IpConfiguration, ...] | None = None
     virtual_machine: IdReference | None = None
     private_endpoint: IdReference | None = None
@@ -305,6 +312,12 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     NOUN: ClassVar[str] = "network interface"
 
     properties: NetworkInterfaceProperties
+
+    @property
+    def dns_servers(self) -> tuple[str, ...]:
+        """The DNS servers of its own, in place of the VNet's; empty where the VNet's are used."""
+        settings = self.properties.dns_settings
+        return (settings.dns_servers or ()) if settings else ()
 
     @property
     def subnet_ids(self) -> tuple[str, ...]:

@@ -124,8 +124,14 @@ class VirtualNetworkLink(Resource, frozen=True, kw_only=True):
 
     @property
     def falls_back_to_internet(self) -> bool:
-        """Tell whether a name that the zone lacks is looked up publicly instead of not existing."""
-        return (self.properties.resolution_policy or "").lower() == "nxdomainredirect"
+        """Tell whether a name that the zone lacks is looked up publicly instead of not existing.
+
+        The policy works for privatelink zones only.
+        Source: https://learn.microsoft.com/azure/dns/private-dns-fallback.
+        """
+        parent = ResourceId.parse(self.id).parent or ""
+        policy = (self.properties.resolution_policy or "").lower()
+        return policy == "nxdomainredirect" and parent.rpartition("/")[2].lower().startswith("privatelink.")
 
 
 class ARecord(Part, frozen=True, kw_only=True):

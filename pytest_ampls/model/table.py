@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import is_
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -24,6 +27,18 @@ class _Identified(msgspec.Struct):
     id: str | None = None
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from looking again and again at objects that live as long as the run."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Table(Generic[R]):
     """All readings of one type, decoded: resources by id, and what is missing by scope."""
 
@@ -38,8 +53,10 @@ class Table(Generic[R]):
         self.indexed: set[str] = set()
         self._below: dict[str, tuple[R, ...]] | None = None
         self._decoder = msgspec.json.Decoder(cls)
-        for reading in readings:
-            self._add(reading, estate)
+        self._readings = tuple(readings)
+        with _without_collector():
+            for reading in self._readings:
+                self._add(reading, estate)
 
     def _add(self, reading: Reading, estate: Estate) -> None:
         scope = key(reading.scope)
@@ -72,7 +89,12 @@ class Table(Generic[R]):
             self.defects[key(where)] = gap
             return None
         resource.__dict__.update(
-            _estate=estate, _document=document, _listed_by=reading.scope, _source=reading.source
+            _estate=estate,
+            _document=document,
+            _listed_by=reading.scope,
+            _source=reading.source,
+            _read_at=reading.read_at,
+            key=key(resource.id),  # found by every lookup, and never computed again
         )
         return resource
 
@@ -88,6 +110,17 @@ class Table(Generic[R]):
         if self._below is None:
             self._below = self._by_parent()
         return self._below.get(parent, ())
+
+    def is_of(self, readings: Sequence[Reading]) -> bool:
+        """Tell whether the table was made of these very readings."""
+        return len(self._readings) == len(readings) and all(map(is_, self._readings, readings))
+
+    def defect_below(self, parent: str) -> Gap | None:
+        """Return why a resource (its key) or something below it was not understood, None where all was."""
+        if not self.defects:
+            return None  # as a rule; and this is asked several times for each machine
+        found = (where for where in self.defects if where == parent or where.startswith(parent + "/"))
+        return next((self.defects[where] for where in found), None)
 
     def is_indexed(self, parent: str) -> bool:
         """Tell whether what is below a resource (its key) comes from the index."""

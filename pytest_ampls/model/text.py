@@ -9,7 +9,20 @@ from typing import Final
 
 from pytest_ampls.errors import printable
 
-__all__ = ["filled", "quoted", "shown"]
+__all__ = ["FAMILIES", "filled", "quoted", "shown"]
+
+FAMILIES: Final = (
+    "scope",
+    "private_endpoint",
+    "name_resolution",
+    "data_collection",
+    "agent",
+    "data",
+    "workspace_security",
+    "monitoring_security",
+    "transport",
+)
+"""The families of rules, in the order of the first digits of their ids: 1xx to 9xx."""
 
 _SHOWN_CHARACTERS: Final = 1000
 """Of one phrase; what is longer is no longer read by anybody."""

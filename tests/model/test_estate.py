@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -331,3 +332,31 @@ def test_vnets_that_were_not_read_are_no_absence(plan: MonitoredBlueprint) -> No
     plan.gaps[VNETS] = denied("virtual networks")
     with pytest.raises(AccessDeniedError, match="virtual networks"):
         machine(plan.build()).virtual_networks  # noqa: B018  # reading it is the test
+
+
+def test_what_was_not_read_again_is_not_decoded_again(plan: MonitoredBlueprint) -> None:
+    """Fresh evidence of one type leaves the resources of all others as they are; the new is seen."""
+    estate = plan.build()
+    vm1, ws = machine(estate, "vm1"), workspace(estate, "ws")
+    before = estate.snapshot.readings
+    plan[VMS, "vm1"]["location"] = "northeurope"
+    after = tuple(
+        fresh if fresh.type == VMS else old
+        for old, fresh in zip(before, plan.build().snapshot.readings, strict=True)
+    )
+    estate.renew(msgspec.structs.replace(estate.snapshot, readings=after))
+    assert workspace(estate, "ws") is ws
+    assert machine(estate, "vm1") is not vm1
+    assert machine(estate, "vm1").location == "northeurope"
+    assert estate.get(VirtualMachine, VM1.upper()) is machine(estate, "vm1")
+
+
+def test_decoding_leaves_the_garbage_collector_as_it_was(plan: MonitoredBlueprint) -> None:
+    """It is off while a type is decoded, and neither before nor after."""
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            assert plan.build().virtual_machines
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()

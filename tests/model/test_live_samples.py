@@ -37,7 +37,16 @@ from pytest_ampls.model.resource import key
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FILES = sorted([*DATA.glob("by_type/*.jsonl"), *DATA.glob("*_samples.jsonl"), *DATA.glob("ama_*.jsonl")])
 RECORDS = "microsoft.network/privatednszones/"
-NOT_RECORDED_LIVE = {"ArcMachine", "ArcMachineExtension", "VirtualNetwork"}
+NOT_RECORDED_LIVE = {
+    "ArcMachine",
+    "ArcMachineExtension",
+    "DnsForwardingRuleset",
+    "DnsResolver",
+    "ForwardingRule",
+    "InboundEndpoint",
+    "RulesetLink",
+    "VirtualNetwork",
+}
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"no recorded samples at {DATA}")
 

@@ -124,3 +124,45 @@ def test_an_unverified_resource_of_a_group_is_an_error(pytester: pytest.Pytester
     result = pytester.runpytest_inprocess(f"--ampls-snapshot={denied}", "--ampls-group-by=rule")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*extensions/read*and 6 more of 7*"])
+
+
+@pytest.mark.parametrize("by", ["rule", "resource"])
+def test_workers_count_the_same(pytester: pytest.Pytester, recorded: Recorder, by: str) -> None:
+    """The summary of one process, of two workers and of four is the same to the letter."""
+    evidence = recorded("hub-and-spoke+near-miss-association+agent-missing")
+    arguments = ["--pyargs", "pytest_ampls.conformance", f"--ampls-snapshot={evidence}"]
+    arguments += [f"--ampls-group-by={by}", "-p", "no:cacheprovider"]
+    summaries = []
+    for workers in ("0", "2", "4"):
+        lines = pytester.runpytest_subprocess(*arguments, "-n", workers).outlines
+        start = next(number for number, line in enumerate(lines) if "AMPLS conformance" in line)
+        end = next(number for number, line in enumerate(lines) if line.startswith("evidence:"))
+        summaries.append(lines[start:end])
+    assert summaries[0] == summaries[1] == summaries[2]
+    assert any(line.startswith("3 broken, 0 unverified") for line in summaries[0])
+
+
+def test_a_large_group_names_what_is_wrong_and_counts_the_rest(
+    pytester: pytest.Pytester, recorded: Recorder
+) -> None:
+    """JUnit properties of a group of 150 machines name a hundred, and the broken one, and count the others."""
+    pytester.makepyfile(
+        """
+        from pytest_ampls import assert_agent_extension
+
+        def test_agent(vm):
+            assert_agent_extension(vm)
+        """
+    )
+    evidence = recorded("fleet:vms=150+agent-missing")
+    result = pytester.runpytest_inprocess(
+        f"--ampls-snapshot={evidence}", "--ampls-group-by=rule", "--junitxml=x"
+    )
+    result.assert_outcomes(failed=1)
+    (case,) = ET.parse(pytester.path / "x").iter("testcase")
+    values = [(part.get("name"), part.get("value")) for part in case.iter("property")]
+    verdicts = [value for name, value in values if name == "ampls.verdict"]
+    assert verdicts.count("broken") == 1
+    assert verdicts.count("held") in (99, 100)
+    (rest,) = [value for name, value in values if name == "ampls.counted"]
+    assert rest == f"AMPLS501: {149 - verdicts.count('held')} held"

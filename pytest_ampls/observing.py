@@ -1,0 +1,95 @@
+"""Looking at the world beside the configuration: what DNS answers, what guests tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_ampls import resolver
+from pytest_ampls.errors import EvidenceError
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.evidence import Snapshot, VantagePoint
+from pytest_ampls.model.needs import ANSWERS, GUESTS, Needs
+from pytest_ampls.model.network import PrivateEndpoint
+
+if TYPE_CHECKING:
+    from pytest_ampls.arm.client import ArmClient
+    from pytest_ampls.model.guest_state import GuestState
+    from pytest_ampls.settings import Settings
+
+__all__ = ["observed"]
+
+Say = Callable[[str], None]
+
+
+def observed(
+    snapshot: Snapshot,
+    settings: Settings,
+    vantage_points: tuple[VantagePoint, ...],
+    client: ArmClient,
+    on_progress: Say,
+    *,
+    needs: Needs | None = None,
+) -> Snapshot:
+    """Return a snapshot together with what was seen beside the configuration.
+
+    Args:
+        snapshot: the documents; what it holds of earlier observations is kept where it is not needed anew.
+        settings: what is to be looked at, and how.
+        vantage_points: where DNS is asked.
+        client: an opened client, for Run Command.
+        on_progress: gets a line of text now and then.
+        needs: what to look at again; None looks at everything.
+    """
+    estate = Estate(snapshot)
+    anew = needs is None or ANSWERS in needs.types
+    kept = () if anew else snapshot.answers
+    known = {answer.name for answer in kept}  # every vantage point was asked for each of them
+    names = [name for name in _names_to_ask(estate) if name not in known]
+    answers = resolver.resolve_all(
+        vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout
+    )
+    guests = (
+        _guests(estate, settings, client, on_progress) if needs is None or GUESTS in needs.types else None
+    )
+    return msgspec.structs.replace(
+        snapshot, answers=kept + answers, guests=snapshot.guests if guests is None else guests
+    )
+
+
+def _names_to_ask(estate: Estate) -> tuple[str, ...]:
+    """Return every public name that a private endpoint of the estate serves."""
+    found: set[str] = set()
+    for endpoint in estate.known(PrivateEndpoint):
+        with suppress(EvidenceError):  # the rules that need its names say why they are missing
+            if endpoint.is_azure_monitor:
+                found.update(endpoint.members)
+    return tuple(sorted(found))
+
+
+def _guests(
+    estate: Estate, settings: Settings, client: ArmClient, on_progress: Say
+) -> tuple[GuestState, ...]:
+    if not settings.guests and not settings.run_command:
+        return ()
+    from pytest_ampls.arm.run_command import RunCommand
+    from pytest_ampls.effective.guest_names import guest_questions
+    from pytest_ampls.guest import GuestAccess, gather_all
+
+    access = GuestAccess(
+        hosts=settings.guests,
+        ssh_config=settings.ssh_config,
+        ssh_identity_file=settings.ssh_identity_file,
+        run_command=RunCommand(client) if settings.run_command else None,
+    )
+    return gather_all(
+        estate,
+        access,
+        questions=guest_questions,
+        concurrency=settings.concurrency,
+        timeout=settings.guest_timeout,
+        on_progress=on_progress,
+    )
