@@ -11,8 +11,6 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Generic, ParamSpec
@@ -20,9 +18,16 @@ from typing import Any, Final, Generic, ParamSpec
 import msgspec
 
 from pytest_ampls.errors import EvidenceError, printable
+from pytest_ampls.model.judgement import (
+    Finding,
+    Judgement,
+    Verdict,
+    az_rest,
+    judgements,
+    open_ledger,
+)
 from pytest_ampls.model.resource import Resource
-from pytest_ampls.model.text import filled, quoted, shown
-from pytest_ampls.model.types import api_version
+from pytest_ampls.model.text import FAMILIES, filled, shown
 
 __all__ = [
     "CATALOGUE",
@@ -41,8 +46,6 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-
-_RECORD_SETS: Final = "microsoft.network/privatednszones/recordsets"
 
 SHOWN_FINDINGS: Final = 10
 """Findings that a failure message prints; the rest is counted, and whole in the reports."""
@@ -68,15 +71,8 @@ class Evidence(StrEnum):
     """Documents of Azure Resource Manager."""
     DNS = "DNS answers"
     """Live answers from a vantage point."""
-
-
-class Verdict(StrEnum):
-    """What became of one rule on one resource."""
-
-    HELD = "held"
-    BROKEN = "broken"
-    NOT_APPLICABLE = "not applicable"
-    UNVERIFIED = "unverified"
+    GUEST = "guests"
+    """What a machine's own system says."""
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,69 +81,6 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
     az: str
     terraform: str
     bicep: str
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong.
-
-    ``resource`` is a noun and a name, ``property`` the path in the document (or the name that
-    was asked), ``expected`` and ``observed`` are complete phrases. ``evidence`` is a command
-    that shows it. ``tokens`` fill the placeholders of the rule's fix.
-    """
-
-    resource: str
-    resource_id: str
-    property: str
-    expected: str
-    observed: str
-    evidence: str
-    tokens: Mapping[str, str] = {}
-
-    @classmethod
-    def on(
-        cls,
-        resource: Resource,
-        path: str,
-        *,
-        expected: str,
-        observed: str,
-        evidence: str | None = None,
-        tokens: Mapping[str, str] | None = None,
-    ) -> Finding:
-        """Return a finding on a resource; its own GET is the evidence unless another is given."""
-        return cls(
-            resource=f"{resource.NOUN} {resource.resource_group}/{resource.label}",
-            resource_id=resource.id,
-            property=path,
-            expected=expected,
-            observed=observed,
-            evidence=evidence or az_rest(resource),
-            tokens={
-                "id": resource.id,
-                "name": resource.label,
-                "resource-group": resource.resource_group,
-                "location": resource.location or "<location>",
-                **(tokens or {}),
-            },
-        )
-
-
-def az_rest(resource: Resource, child_type: str = "") -> str:
-    """Return the ``az`` call that shows a resource, or its children of a type.
-
-    ``child_type`` is a full resource type; children of the resource's own type follow its id,
-    extension resources follow ``/providers/``.
-    """
-    path, version = resource.id, api_version(child_type or resource.ARM_TYPE)
-    if child_type.lower() == _RECORD_SETS:
-        path += "/ALL"  # record sets of every type: the one listing whose path is not its type
-    elif child_type.lower().startswith(resource.ARM_TYPE.lower() + "/"):
-        path += child_type[len(resource.ARM_TYPE) :]
-    elif child_type:
-        path += f"/providers/{child_type}"
-    endpoint = resource.estate.snapshot.arm_endpoint or "https://management.azure.com"
-    url = f"{endpoint}{path}?api-version={version}"
-    return f"az rest --method get --url {quoted(url)}"
 
 
 class NotApplicable(Exception):  # noqa: N818  # not an error: the rule does not concern this resource
@@ -183,6 +116,8 @@ class ConformanceError(AssertionError):
             yield f"    expected  {shown(finding.expected)}"
             yield f"    observed  {shown(finding.observed)}"
             yield f"    evidence  {printable(finding.evidence)}"
+            if finding.read:
+                yield f"    read      {finding.read}"
         if len(self.findings) > SHOWN_FINDINGS:
             yield f"\n  … and {len(self.findings) - SHOWN_FINDINGS} more findings"
         if self.unverified:
@@ -202,29 +137,10 @@ def _fix_lines(fix: Fix, tokens: Mapping[str, str]) -> Iterator[str]:
             label = ""
 
 
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule, one resource, one verdict. ``reason`` says why it does not apply or was not verified."""
-
-    rule: str
-    resource: str
-    resource_id: str
-    verdict: Verdict
-    reason: str = ""
-    findings: tuple[Finding, ...] = ()
-
-
-_LEDGER: Final[ContextVar[list[Judgement] | None]] = ContextVar("ampls_judgements", default=None)
-
-
-@contextmanager
-def judgements() -> Iterator[list[Judgement]]:
-    """Collect every judgement that is made inside the ``with`` block, in order."""
-    kept: list[Judgement] = []
-    token = _LEDGER.set(kept)
-    try:
-        yield kept
-    finally:
-        _LEDGER.reset(token)
+def _note(rule_id: str, subject: Resource, verdict: Verdict, **details: Any) -> None:
+    ledger = open_ledger()
+    if ledger is not None:
+        ledger.note(rule_id, subject, verdict, **details)
 
 
 class Rule(Generic[P]):
@@ -266,8 +182,8 @@ class Rule(Generic[P]):
 
     @property
     def family(self) -> str:
-        """The family: the name of the file that declares the rule."""
-        return self.check.__module__.rpartition(".")[2]
+        """The family, which the first digit of the id stands for."""
+        return FAMILIES[int(self.id[len("AMPLS")]) - 1]
 
     @property
     def expectations(self) -> Mapping[str, Any]:
@@ -284,34 +200,25 @@ class Rule(Generic[P]):
             TypeError: the subject is not of the kind that the rule judges.
         """
         __tracebackhide__ = True
-        findings: list[Finding] = []
         subject = _subject(self, args)
+        findings: list[Finding] = []
         unverified = None
         try:
             for finding in self.check(*args, **kwargs):
                 findings.append(finding)  # what was found before an error must not be lost
         except NotApplicable as reason:
             if not findings:
-                self._record(subject, Verdict.NOT_APPLICABLE, reason=shown(str(reason)))
+                _note(self.id, subject, Verdict.NOT_APPLICABLE, reason=shown(str(reason)))
                 return
         except EvidenceError as error:
             if not findings:
-                self._record(subject, Verdict.UNVERIFIED, reason=str(error))
+                _note(self.id, subject, Verdict.UNVERIFIED, reason=str(error))
                 raise
             unverified = str(error)
-        self._record(subject, Verdict.BROKEN if findings else Verdict.HELD, findings=tuple(findings))
         if findings:
+            _note(self.id, subject, Verdict.BROKEN, findings=tuple(findings))
             raise ConformanceError(self, tuple(findings), unverified)
-
-    def _record(self, subject: Resource, verdict: Verdict, **details: Any) -> None:
-        ledger = _LEDGER.get()
-        if ledger is not None:
-            name = shown(f"{subject.NOUN} {subject.resource_group}/{subject.label}")
-            ledger.append(
-                Judgement(
-                    rule=self.id, resource=name, resource_id=printable(subject.id), verdict=verdict, **details
-                )
-            )
+        _note(self.id, subject, Verdict.HELD)
 
 
 def _subject(judge: Rule[Any], args: tuple[Any, ...]) -> Resource:

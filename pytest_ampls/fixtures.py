@@ -7,11 +7,14 @@ fixture of the same name in a test file or a ``conftest.py`` wins, and is left a
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from testinfra.host import Host
+
     from pytest_ampls.catalogue import Rule
     from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
     from pytest_ampls.model.estate import Estate
@@ -26,10 +29,11 @@ if TYPE_CHECKING:
     from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
     from pytest_ampls.model.private_dns import PrivateDnsZone
     from pytest_ampls.model.vantage import Resolver
+    from pytest_ampls.requirements import Requirements
     from pytest_ampls.run import Run
     from pytest_ampls.subjects import Subject
 
-__all__ = ["Judge"]
+__all__ = ["Judge", "run_wide"]
 
 Judge = Callable[..., None]
 """The type of the ``judge`` fixture: ``judge(rule, subject, *more)``."""
@@ -143,10 +147,52 @@ def resolver(request: pytest.FixtureRequest) -> Resolver:
     return found
 
 
-@pytest.fixture(scope="session")
-def ampls_run(pytestconfig: pytest.Config) -> Run:
-    """The run: settings, requirements and the estate. Most tests want ``estate``."""
-    run: Run | None = pytestconfig.pluginmanager.get_plugin("ampls-run")
+@pytest.fixture
+def guest(vm: VirtualMachine, pytestconfig: pytest.Config) -> Host:
+    """A testinfra host for a virtual machine, over ssh or Run Command; the test runs once per machine."""
+    __tracebackhide__ = True
+    from pytest_ampls.guest import host_of
+
+    run = _run(pytestconfig)
+    host = host_of(vm, run.guest_access, timeout=run.settings.guest_timeout)
+    if host is None:
+        pytest.skip(f"no guest access leads to {vm.label!r}: --ampls-guests or --ampls-run-command")
+    return host
+
+
+def run_wide(config: pytest.Config) -> ModuleType:
+    """Return a plugin with the fixtures that are one for a whole run: ``ampls_run``, ``estate``, ``judge``.
+
+    They take no fixture, not even ``request``: what a test's fixtures take is looked up anew for each test,
+    cached or not, and for thousands of tests that costs more than their verdicts.
+    """
+
+    @pytest.fixture(scope="session")
+    def ampls_run() -> Run:
+        """The run: settings, requirements and the estate. Most tests want ``estate``."""
+        return _run(config)
+
+    @pytest.fixture(scope="session")
+    def estate() -> Estate:
+        """Everything that was read, navigable; the same for every worker."""
+        return _run(config).estate
+
+    @pytest.fixture(scope="session")
+    def judge() -> Judge:
+        """Judge a resource by a rule as the requirements file has it.
+
+        ``judge(assert_query_access_mode, ampls)`` calls the assertion with the expectations of
+        ``ampls.toml``, and skips with the reason what the file leaves out.
+        """
+        return _judge(_run(config).requirements)
+
+    plugin = ModuleType("pytest_ampls.run_wide_fixtures")
+    plugin.__dict__.update(ampls_run=ampls_run, estate=estate, judge=judge)
+    return plugin
+
+
+def _run(config: pytest.Config) -> Run:
+    run: Run | None = config.pluginmanager.get_plugin("ampls-run")
     if run is None:
         from pytest_ampls.options import UNCONFIGURED
 
@@ -154,25 +200,12 @@ def ampls_run(pytestconfig: pytest.Config) -> Run:
     return run
 
 
-@pytest.fixture(scope="session")
-def estate(ampls_run: Run) -> Estate:
-    """Everything that was read, navigable; the same for every worker."""
-    return ampls_run.estate
-
-
-@pytest.fixture
-def judge(ampls_run: Run) -> Judge:
-    """Judge a resource by a rule as the requirements file has it.
-
-    ``judge(assert_query_access_mode, ampls)`` calls the assertion with the expectations of
-    ``ampls.toml``, and skips with the reason what the file leaves out.
-    """
-
+def _judge(requirements: Requirements) -> Judge:
     def by_requirements(rule: Rule[Any], subject: Any, *more: Any) -> None:
         __tracebackhide__ = True
-        reason = ampls_run.requirements.reason_left_out(rule, subject)
+        reason = requirements.reason_left_out(rule, subject)
         if reason is not None:
             pytest.skip(f"{rule.id} left out: {reason}")
-        rule(subject, *more, **ampls_run.requirements.keywords(rule, subject))
+        rule(subject, *more, **requirements.keywords(rule, subject))
 
     return by_requirements

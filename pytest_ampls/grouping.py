@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
@@ -40,6 +40,7 @@ def judge_each(
     groups: Mapping[str, tuple[Any, ...]],
     others: Mapping[str, Any],
     skip: type[BaseException],
+    current: Callable[[Any], Any] = lambda resource: resource,
 ) -> None:
     """Call a test function for each resource of a group, and raise once for all of them.
 
@@ -48,6 +49,7 @@ def judge_each(
         groups: argument name to the resources it takes in turn; several make a product.
         others: the remaining arguments.
         skip: the exception that skips a test; it is raised only where every resource skips.
+        current: returns a resource as the newest evidence has it; raises EvidenceError where that does not tell.
 
     Raises:
         ConformanceError: one rule is broken, with the findings of every resource.
@@ -58,10 +60,10 @@ def judge_each(
     unverified: list[EvidenceError] = []
     skipped: list[BaseException] = []
     judged = 0
-    for arguments in _combinations(groups):
+    for chosen in product(*groups.values()):
         judged += 1
         try:
-            function(**arguments, **others)
+            function(**dict(zip(groups, map(current, chosen), strict=True)), **others)
         except EvidenceError as error:
             unverified.append(error)
         except AssertionError as error:
@@ -75,11 +77,6 @@ def judge_each(
         raise type(unverified[0])(f"{unverified[0]}{more}") from None
     if skipped and len(skipped) == judged:
         raise skipped[0]
-
-
-def _combinations(groups: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    for chosen in product(*groups.values()):
-        yield dict(zip(groups, chosen, strict=True))
 
 
 def _together(failed: list[AssertionError], unverified: list[EvidenceError], judged: int) -> AssertionError:

@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 import pytest
 
 from pytest_ampls.assertions import CATALOGUE
 from pytest_ampls.catalogue import ConformanceError, Judgement, Verdict
-from pytest_ampls.errors import ConfigurationError, EvidenceError
-from pytest_ampls.grouping import GroupError
+from pytest_ampls.errors import ConfigurationError, EvidenceError, printable
+from pytest_ampls.grouping import GroupError, judge_each
 from pytest_ampls.model.resource import Resource
-from pytest_ampls.subjects import SUBJECTS
+from pytest_ampls.report.tally import Record, Tally
+from pytest_ampls.subjects import SUBJECTS, Subject
 
-__all__ = ["JUDGED", "settle"]
+__all__ = ["RECORD", "Groups", "settle"]
 
-JUDGED: Final = pytest.StashKey[list[Judgement]]()
+RECORD: Final = pytest.StashKey[Record]()
 """What the rules said while a test ran."""
 _RULE_IN_NAME: Final = re.compile(r"test_(ampls\d{3})_")
+_SHOWN_EXCUSES: Final = 3
+
+
+class Groups:
+    """Registered where a test judges many resources (``--ampls-group-by``): calls it for each of them.
+
+    Args:
+        current: returns a resource as the newest evidence has it.
+    """
+
+    def __init__(self, current: Callable[[Any], Any]) -> None:
+        self._current = current
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """Call a test that judges a group for each of its resources."""
+        parameters = getattr(pyfuncitem, "callspec", None)
+        groups = {
+            name: subject.members
+            for name, subject in (parameters.params if parameters else {}).items()
+            if isinstance(subject, Subject) and subject.members
+        }
+        if not groups:
+            return None
+        wanted = inspect.signature(pyfuncitem.obj).parameters
+        others = {name: pyfuncitem.funcargs[name] for name in wanted if name not in groups}
+        judge_each(pyfuncitem.obj, groups, others, pytest.skip.Exception, self._current)
+        return True
 
 
 def settle(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Make a report say what the evidence allows: unverified is an error, whatever a test expected."""
-    kept = item.stash.get(JUDGED, []) if call.when == "call" else []
-    raised = call.excinfo.value if call.excinfo is not None else None
+    if call.excinfo is None and call.when != "call":
+        return  # set up or torn down well: there is no verdict in it, and it is two reports of three
+    kept = (item.stash.get(RECORD, None) if call.when == "call" else None) or Record()
+    if call.excinfo is not None:
+        _settle_raised(report, item, call, call.excinfo.value, kept)
+    elif kept.tally and not kept.tally.looked:
+        _make_skipped(report, item, kept.tally)
+    if not SUBJECTS.keys().isdisjoint(getattr(item, "fixturenames", ())):
+        report.ampls_subject = True  # type: ignore[attr-defined]  # reports carry extra attributes
+    if kept.tally:
+        _attach(report, item, kept)
+
+
+def _settle_raised(
+    report: pytest.TestReport,
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    raised: BaseException,
+    kept: Record,
+) -> None:
     if isinstance(raised, ConfigurationError):
         _make_error(report, call, raised)
     elif isinstance(raised, EvidenceError):
         _make_error(report, call, raised)
-        if not any(judgement.verdict is Verdict.UNVERIFIED for judgement in kept):
-            kept = [*kept, _unverified(item, raised)]
+        if not kept.tally.reasons:
+            kept.add(_unverified(item, raised))
     elif isinstance(raised, ConformanceError | GroupError):
         _make_readable(report, call, raised.headline)
-    elif raised is None and kept and all(entry.verdict is Verdict.NOT_APPLICABLE for entry in kept):
-        _make_skipped(report, item, kept)
-    report.ampls_subject = bool(SUBJECTS.keys() & set(getattr(item, "fixturenames", ())))  # type: ignore[attr-defined]
-    _attach(report, item, kept)
 
 
 def _make_error(
@@ -62,9 +107,11 @@ def _make_readable(report: pytest.TestReport, call: pytest.CallInfo[None], headl
     report.longrepr = shown
 
 
-def _make_skipped(report: pytest.TestReport, item: pytest.Item, kept: list[Judgement]) -> None:
+def _make_skipped(report: pytest.TestReport, item: pytest.Item, tally: Tally) -> None:
     path, line, _ = item.location
-    reason = "; ".join(f"{judgement.rule} does not apply: {judgement.reason}" for judgement in kept)
+    shown = list(tally.excuses)[:_SHOWN_EXCUSES]
+    rest = tally.total - sum(tally.excuses[excuse] for excuse in shown)
+    reason = "; ".join(shown) + (f"; and {rest} more" if rest else "")
     report.outcome = "skipped"
     report.longrepr = (path, (line or 0) + 1, f"Skipped: {reason}")
 
@@ -88,19 +135,18 @@ def _resource_id(item: pytest.Item) -> str:
     return next((resource.id for resource in found if isinstance(resource, Resource)), "")
 
 
-def _attach(report: pytest.TestReport, item: pytest.Item, kept: list[Judgement]) -> None:
+def _attach(report: pytest.TestReport, item: pytest.Item, kept: Record) -> None:
     """Put the verdicts on the report, for the summary, and as properties for JUnit files."""
-    if not kept:
-        return
-    report.ampls = msgspec.to_builtins(kept)  # type: ignore[attr-defined]  # reports carry extra attributes
+    report.ampls = msgspec.to_builtins(kept.tally)  # type: ignore[attr-defined]  # likewise
     properties = [
         pair
-        for judgement in kept
+        for rule, resource_id, verdict in kept.named
         for pair in (
-            ("ampls.rule", judgement.rule),
-            ("ampls.resource", judgement.resource_id),
-            ("ampls.verdict", str(judgement.verdict)),
+            ("ampls.rule", rule),
+            ("ampls.resource", printable(resource_id)),
+            ("ampls.verdict", verdict.value),
         )
     ]
+    properties.extend(("ampls.counted", text) for text in kept.unnamed())
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit files take them from the report of the teardown

@@ -88,8 +88,10 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             RequirementsError: a pattern matches no resource that was read.
         """
-        known = [resource for cls in RESOURCE_CLASSES.values() for resource in estate.known(cls)]
         entries: tuple[Entry, ...] = (*self.expectations, *self.left_out)
+        if not entries:
+            return  # nothing is decoded before somebody asks for it
+        known = [resource for cls in RESOURCE_CLASSES.values() for resource in estate.known(cls)]
         for entry in entries:
             if entry.resource != "*" and not any(_covers(entry.resource, resource) for resource in known):
                 names = sorted({resource.label for resource in known if resource.label})

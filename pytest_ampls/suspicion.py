@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_ampls.assertions import CATALOGUE
-from pytest_ampls.catalogue import NotApplicable, Rule
+from pytest_ampls.catalogue import Evidence, NotApplicable, Rule
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
@@ -24,10 +24,18 @@ def suspects(estate: Estate, requirements: Requirements) -> Iterator[str]:
 
     Only machines can rest on the index; everything else is read from its provider anyway.
     """
+    plain = not (requirements.expectations or requirements.left_out)
     for kind in _KINDS:
         rules = [rule for rule in CATALOGUE.values() if _first_parameter(rule) == kind]
+        if not estate.snapshot.guests:
+            # No guest was looked at: these rules concern no machine, and there may be very many machines.
+            rules = [rule for rule in rules if Evidence.GUEST not in rule.evidence]
         for machine in SUBJECTS[kind].resources(estate):
-            if any(_fails(rule, machine, requirements) for rule in rules):
+            if plain:
+                failed = any(_is_broken(rule, machine, {}) for rule in rules)
+            else:
+                failed = any(_fails(rule, machine, requirements) for rule in rules)
+            if failed:
                 yield machine.id
 
 
@@ -38,8 +46,12 @@ def _first_parameter(rule: Rule[Any]) -> str:
 def _fails(rule: Rule[Any], machine: Machine, requirements: Requirements) -> bool:
     if requirements.reason_left_out(rule, machine) is not None:
         return False
+    return _is_broken(rule, machine, requirements.keywords(rule, machine))
+
+
+def _is_broken(rule: Rule[Any], machine: Machine, keywords: dict[str, Any]) -> bool:
     try:
-        return any(True for _ in rule.check(machine, **requirements.keywords(rule, machine)))
+        return next(rule.check(machine, **keywords), None) is not None
     except NotApplicable:
         return False
     except EvidenceError:

@@ -53,6 +53,11 @@ ZONE_GROUPS = f"{ENDPOINTS}/privateDnsZoneGroups"
 PRIVATE_ZONES = "Microsoft.Network/privateDnsZones"
 ZONE_LINKS = f"{PRIVATE_ZONES}/virtualNetworkLinks"
 RECORDS = f"{PRIVATE_ZONES}/recordSets"
+DNS_RESOLVERS = "Microsoft.Network/dnsResolvers"
+INBOUND_ENDPOINTS = f"{DNS_RESOLVERS}/inboundEndpoints"
+RULESETS = "Microsoft.Network/dnsForwardingRulesets"
+FORWARDING_RULES = f"{RULESETS}/forwardingRules"
+RULESET_LINKS = f"{RULESETS}/virtualNetworkLinks"
 
 CHILDREN: Mapping[str, tuple[str, ...]] = {
     AMPLS: (CONNECTIONS, LINK_RESOURCES, MEMBERS),
@@ -61,6 +66,8 @@ CHILDREN: Mapping[str, tuple[str, ...]] = {
     SCALE_SETS: (INSTANCES, ASSOCIATIONS),
     ENDPOINTS: (ZONE_GROUPS,),
     PRIVATE_ZONES: (ZONE_LINKS, RECORDS),
+    DNS_RESOLVERS: (INBOUND_ENDPOINTS,),
+    RULESETS: (FORWARDING_RULES, RULESET_LINKS),
 }
 """Parent type to the types that are listed below each of its resources."""
 
@@ -220,6 +227,8 @@ _SEGMENTS = {
     "privatelinkresources",
     "scopedResources",
     "privateDnsZoneGroups",
+    "inboundEndpoints",
+    "forwardingRules",
     "extensions",
     "virtualMachines",
 }

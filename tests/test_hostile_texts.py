@@ -20,6 +20,7 @@ from pytest_ampls.catalogue import ConformanceError, az_rest, judgements
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model import Answer, Gap, GapKind, Resolver, VantagePoint
 from pytest_ampls.model.text import filled, quoted, shown
+from pytest_ampls.report.tally import Tally
 from pytest_ampls.report.terminal import unverified_lines
 from tests.assertions.machines import machine, monitored_estate
 from tests.builders import MEMBERS, NICS, VM_EXTENSIONS, VMS, WORKSPACES, resource_id
@@ -74,7 +75,7 @@ def test_a_verdict_shows_no_control_characters() -> None:
         assert_workspace_in_scope(workspace(plan.build(), f"ws{EVIL}"))
     assert _message(raised).isprintable()
     assert kept[0].resource.isprintable()
-    assert all(line.isprintable() for line in unverified_lines(kept))
+    assert all(line.isprintable() for line in unverified_lines(Tally.of(kept)))
 
 
 def test_a_reason_shows_no_control_characters() -> None:

@@ -12,12 +12,14 @@ from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
     DataCollectionEndpoint,
+    DataCollectionRule,
     DataCollectionRuleAssociation,
 )
 from pytest_ampls.model.resource import ResourceId, region
 
 __all__ = [
     "ENDPOINT_PATH",
+    "collects",
     "config_endpoint_findings",
     "how_misnamed",
     "listing",
@@ -37,6 +39,11 @@ _IDLE_KINDS: Final = frozenset({"agentsettings", "platformtelemetry", "workspace
 def listing(machine: Machine) -> str:
     """Return the call that shows a machine's associations."""
     return az_rest(machine, DataCollectionRuleAssociation.ARM_TYPE)
+
+
+def collects(rule: DataCollectionRule) -> bool:
+    """Tell whether a rule is of a kind that collects something from a machine."""
+    return (rule.kind or "").lower() not in _IDLE_KINDS
 
 
 def _source(machine: Machine) -> str:
@@ -62,7 +69,7 @@ def rule_findings(machine: Machine) -> Iterator[Finding]:
         except EvidenceError as error:  # another rule may still prove that there is one
             unread = unread or error
             continue
-        if rule is not None and (rule.kind or "").lower() not in _IDLE_KINDS:
+        if rule is not None and collects(rule):
             return
         if rule is not None:
             idle.append(f"{rule.label!r} (kind {rule.kind})")

@@ -14,7 +14,7 @@ from pytest_ampls.model.compute import ArcMachine, UserAssignedIdentity
 from pytest_ampls.model.machine import Extension, Identity, Machine, VirtualMachineExtension
 from pytest_ampls.model.resource import ResourceId, same_id
 
-__all__ = ["SETTINGS_PATH", "AgentIdentity", "IdentityOutcome", "agent_identity"]
+__all__ = ["SETTINGS_PATH", "AgentIdentity", "IdentityOutcome", "agent_identity", "configured_identifier"]
 
 SETTINGS_PATH: Final = "settings.authentication.managedIdentity"
 """Where an extension's settings name the identity, below the extension's ``properties``."""
@@ -88,6 +88,17 @@ def agent_identity(machine: Machine, agent: Extension | VirtualMachineExtension)
         return AgentIdentity(outcome=IdentityOutcome.MALFORMED, reason=fault)
     name, value = named["identifier-name"], named["identifier-value"].strip()
     return _look_up(machine, identity, name, value)
+
+
+def configured_identifier(agent: Extension | VirtualMachineExtension) -> tuple[str, str] | None:
+    """Return ``identifier-name`` and ``identifier-value`` of an agent's settings, None where they name none.
+
+    A block that the agent refuses names none: then there is nothing to ask for.
+    """
+    named = _named(agent.properties.settings)
+    if named is None or _fault(named) is not None:
+        return None
+    return named["identifier-name"], named["identifier-value"].strip()
 
 
 def _named(settings: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -1,32 +1,46 @@
 """What the machines of a VNet are answered, and why: computed from zones, links, records and DNS servers.
 
-Peering never shares zones. What counts is the VNet in which Azure-provided DNS is asked in the end: the
-network itself, or the one that holds its custom DNS server.
+Peering never shares zones. What counts is the VNet in which Azure-provided DNS is asked in the end
+(:mod:`pytest_ampls.effective.dns_path`), and what is linked there.
 
 Source: https://learn.microsoft.com/azure/private-link/private-endpoint-dns-integration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
+from pytest_ampls.effective.dns_path import (
+    AZURE_PROVIDED_DNS,
+    LinkedZone,
+    behind,
+    first_asked,
+    forwarded_to,
+    is_complete,
+    linked_zone,
+    resolving_networks,
+    rules_for,
+)
+from pytest_ampls.effective.zone_content import look_up, zone_addresses
 from pytest_ampls.effective.zones import (
     SHARED_LABELS,
     monitor_zones,
     private_name,
+    public_suffix,
     relative_name,
     zone_of,
 )
 from pytest_ampls.errors import NotReadError
+from pytest_ampls.model.dns_resolver import ForwardingRule
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.monitor import PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
-from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
-from pytest_ampls.model.resource import key, needed
+from pytest_ampls.model.private_dns import PrivateDnsZone, VirtualNetworkLink
+from pytest_ampls.model.resource import key
 
 __all__ = [
     "AZURE_PROVIDED_DNS",
@@ -34,10 +48,12 @@ __all__ = [
     "ComputedAnswer",
     "SeenZone",
     "answers",
+    "answers_by",
     "can_route",
     "endpoints_at",
     "endpoints_by_address",
     "endpoints_reached",
+    "is_complete",
     "resolving_networks",
     "scopes_of",
     "scopes_reached",
@@ -45,8 +61,8 @@ __all__ = [
     "zones_seen",
 ]
 
-AZURE_PROVIDED_DNS: Final = "168.63.129.16"
-"""The address under which every VNet reaches Azure-provided DNS."""
+_LONGEST: Final = 16
+"""Aliases that are followed before a chain counts as a circle; real ones have a handful."""
 
 
 class AnswerStatus(StrEnum):
@@ -64,17 +80,21 @@ class AnswerStatus(StrEnum):
     """A linked zone has no such record, and the link falls back to the internet."""
     MIXED = "mixed"
     """The DNS servers of the network lead to different answers."""
+    LOOP = "circle"
+    """Forwarding rules or aliases lead back to where they began: no answer (SERVFAIL)."""
 
 
 class ComputedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a network is answered for a name, by configuration.
 
     ``addresses`` are those of the private record; a public answer's are not known. ``zone`` is the linked
-    zone that decides, None for a public answer. ``reason`` says why, as a phrase.
+    zone that decides, None for a public answer. ``reason`` says why, as a phrase. ``chain`` holds the names from
+    the asked one through every alias that is known; a public answer may go on from there.
     """
 
     status: AnswerStatus
     addresses: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
     zone: PrivateDnsZone | None = None
     reason: str = ""
 
@@ -87,76 +107,17 @@ class SeenZone(NamedTuple):
     via: VirtualNetwork
 
 
-# ------------------------------------------------------------------- which DNS decides
-
-
-def resolving_networks(network: VirtualNetwork) -> tuple[VirtualNetwork, ...]:
-    """Return the VNets whose zone links decide what a network is answered.
-
-    The network itself with Azure-provided DNS; otherwise, for each custom DNS server, the VNet that holds
-    its address, because a server there forwards to the Azure-provided DNS of that VNet. Where that VNet has
-    custom servers of its own, they are followed too.
-
-    Raises:
-        EvidenceError: a DNS server's address lies in no VNet that was read, or in several.
-    """
-    return network.estate.once(_resolving_networks, network)
-
-
-def _resolving_networks(estate: Estate, network: VirtualNetwork) -> tuple[VirtualNetwork, ...]:
-    return tuple({found.key: found for found in _follow(estate, network, frozenset())}.values())
-
-
-def _follow(estate: Estate, network: VirtualNetwork, seen: frozenset[str]) -> Iterator[VirtualNetwork]:
-    if not network.dns_servers:
-        yield network
-    for server in network.dns_servers:
-        holder = network if server == AZURE_PROVIDED_DNS else _holder(estate, network, server)
-        # A server whose VNet names the server itself can only forward to Azure-provided DNS there, and so
-        # can one in a circle of VNets that name each other's servers.
-        if holder.key == network.key or server in holder.dns_servers or holder.key in seen:
-            yield holder
-        else:
-            yield from _follow(estate, holder, seen | {network.key})
-
-
-def _holder(estate: Estate, network: VirtualNetwork, server: str) -> VirtualNetwork:
-    """Return the VNet that a DNS server's address lies in: the own, a peer, or any other of the estate."""
-    peers = {key(peer) for peer in network.peers}
-    near = [other for other in estate.known(VirtualNetwork) if other.key in peers]
-    for candidate in (network, *near):  # peered VNets cannot overlap: the first that fits is the one
-        if candidate.holds(server):
-            return candidate
-    holders = [other for other in estate.virtual_networks if other.holds(server)]
-    if len(holders) == 1:
-        return holders[0]
-    where = (
-        f"lies in several VNets that were read, of which none is peered ({_names(holders)})"
-        if holders
-        else "lies in no VNet that was read"
-    )
-    raise NotReadError(
-        f"DNS server {server} of virtual network {network.resource_group}/{network.label} {where}, so the "
-        "zones it answers from cannot be computed. Read the subscription of the server's VNet too "
-        "(--ampls-subscription), or let the server answer for itself "
-        f"(--ampls-resolver={network.label}={server})"
-    )
-
-
-def _names(networks: Iterable[VirtualNetwork]) -> str:
-    return ", ".join(network.label for network in networks)
-
-
 # ------------------------------------------------------------------- which zones are seen
 
 
 def zones_seen(network: VirtualNetwork) -> Mapping[str, tuple[SeenZone, ...]]:
     """Return the zones that a network is answered from: origin to every (zone, link, VNet of the link).
 
-    A link that is still being made does not count.
+    A link that is still being made does not count, and neither does a zone in a VNet that is not asked for
+    the names of this zone.
 
     Raises:
-        EvidenceError: links, zones or VNets were not read completely, or a DNS server leads elsewhere.
+        EvidenceError: links, zones, rulesets or VNets were not read completely, or a DNS server leads elsewhere.
     """
     return network.estate.once(_zones_seen, network)
 
@@ -167,60 +128,16 @@ def _zones_seen(estate: Estate, network: VirtualNetwork) -> Mapping[str, tuple[S
     for via in resolving_networks(network):
         for link in via.zone_links:
             zone = link.zone
-            if zone is not None and is_complete(link):
+            if zone is not None and is_complete(link) and _decides(via, network, zone):
                 found.setdefault(zone.origin, []).append(SeenZone(zone, link, via))
     return {origin: tuple(seen) for origin, seen in found.items()}
 
 
-def is_complete(link: VirtualNetworkLink) -> bool:
-    """Tell whether a link works: its state is Completed.
-
-    Raises:
-        DocumentError: the document does not tell.
-    """
-    state = needed(link.properties.virtual_network_link_state, link, "properties.virtualNetworkLinkState")
-    return state.lower() == "completed"
+def _decides(via: VirtualNetwork, network: VirtualNetwork, zone: PrivateDnsZone) -> bool:
+    return any(via.key == other.key for other in resolving_networks(network, public_suffix(zone.origin)))
 
 
 # ------------------------------------------------------------------- what a name is answered
-
-
-def zone_addresses(zone: PrivateDnsZone, name: str) -> tuple[str, ...] | None:
-    """Return the addresses that a zone gives for a name: none (empty) for NODATA, None for NXDOMAIN.
-
-    ``name`` is the full name inside the zone. Wildcard records and aliases inside the zone are followed.
-
-    Raises:
-        EvidenceError: the zone's records were not read.
-    """
-    records = zone.estate.once(_records, zone)
-    asked = name.rstrip(".").lower()
-    for _ in range(len(records) + 1):
-        matching = _matching(records, asked, zone.origin)
-        if matching is None:
-            return None
-        aliases = [part.properties.cname_record for part in matching if part.properties.cname_record]
-        if not aliases or not aliases[0].cname:
-            return tuple(address for part in matching if part.is_address for address in part.addresses)
-        asked = aliases[0].cname.rstrip(".").lower()
-    return ()  # aliases in a circle
-
-
-def _records(estate: Estate, zone: PrivateDnsZone) -> dict[str, list[RecordSet]]:
-    del estate
-    found: dict[str, list[RecordSet]] = {}
-    for record in zone.record_sets:
-        found.setdefault(record.fqdn(zone.origin), []).append(record)
-    return found
-
-
-def _matching(records: Mapping[str, list[RecordSet]], name: str, origin: str) -> list[RecordSet] | None:
-    """Return the record sets of a name, else of the closest wildcard (RFC 4592)."""
-    found = records.get(name)
-    while found is None and name.endswith("." + origin):
-        name = name.partition(".")[2]
-        found = records.get(f"*.{name}")
-    return found
 
 
 def answers(network: VirtualNetwork, fqdn: str) -> ComputedAnswer:
@@ -230,59 +147,135 @@ def answers(network: VirtualNetwork, fqdn: str) -> ComputedAnswer:
     Azure Monitor always, and for a resource's own names once the resource is in a private link scope.
 
     Raises:
-        EvidenceError: what decides was not read completely, or a DNS server leads elsewhere.
+        EvidenceError: what decides was not read completely, a DNS server leads elsewhere, or the answer
+            depends on something that is not documented.
     """
-    found = {via.label: _answer_via(network, via, fqdn) for via in resolving_networks(network)}
-    first, *others = found.values()
-    if all((other.status, set(other.addresses)) == (first.status, set(first.addresses)) for other in others):
+    return _from_each(first_asked(network), fqdn.rstrip(".").lower(), frozenset())
+
+
+def answers_by(network: VirtualNetwork, servers: Iterable[str], fqdn: str) -> ComputedAnswer:
+    """Return what a machine of a network is answered that has DNS servers of its own.
+
+    Raises:
+        EvidenceError: as :func:`answers`.
+    """
+    return _from_each(behind(network, servers), fqdn.rstrip(".").lower(), frozenset())
+
+
+def _from_each(asked: Iterable[VirtualNetwork], name: str, seen: frozenset[str]) -> ComputedAnswer:
+    found = [(via, _from_azure(via, name, seen)) for via in asked]
+    first = found[0][1]
+    if all(_same(answer, first) for _, answer in found):
         return first
     return ComputedAnswer(
         status=AnswerStatus.MIXED,
-        addresses=tuple({address: None for answer in found.values() for address in answer.addresses}),
-        reason="; ".join(f"by {via}: {answer.status}, {answer.reason}" for via, answer in found.items()),
+        addresses=tuple({address: None for _, answer in found for address in answer.addresses}),
+        chain=(name,),
+        reason="; ".join(f"by {via.label}: {answer.status}, {answer.reason}" for via, answer in found),
     )
 
 
-def _answer_via(network: VirtualNetwork, via: VirtualNetwork, fqdn: str) -> ComputedAnswer:
-    name = fqdn.rstrip(".").lower()
-    origin = zone_of(name, network.estate.snapshot.cloud)
-    # A private zone of the public domain itself answers before the public alias is ever followed.
-    for asked in (name, private_name(name, origin)) if origin else (name,):
-        seen = _responsible(network, via, asked)
-        if seen is not None:
-            return _answer_from(seen, asked)
+def _same(one: ComputedAnswer, other: ComputedAnswer) -> bool:
+    return _meaning(one) == _meaning(other)
+
+
+def _meaning(answer: ComputedAnswer) -> tuple[AnswerStatus, frozenset[str]]:
+    """Return what a client sees of an answer: it cannot tell by which way it became public."""
+    public = answer.status is AnswerStatus.FALLBACK
+    return AnswerStatus.PUBLIC if public else answer.status, frozenset(answer.addresses)
+
+
+def _from_azure(via: VirtualNetwork, name: str, seen: frozenset[str]) -> ComputedAnswer:
+    """Return what Azure-provided DNS of one VNet answers.
+
+    Documented is that rules are held against the name that is asked for. Whether the names that it is an
+    alias of are looked up in zones and rules again, once a rule has forwarded it or none has, is not: where
+    that makes a difference there is no answer to rely on.
+    """
+    if via.key in seen:
+        reason = f"the forwarding rules of virtual network {via.label!r} lead back to it"
+        return ComputedAnswer(status=AnswerStatus.LOOP, chain=(name,), reason=reason)
+    plain = _walk(via, name, seen, again=False)
+    again = _walk(via, name, seen, again=True)
+    if _same(plain, again):
+        return plain
+    raise NotReadError(
+        f"what virtual network {via.label!r} is answered for {name} depends on whether the rulesets linked to it "
+        f"apply to the names that a name is an alias of, which is not documented: {plain.status} if not "
+        f"({plain.reason}), {again.status} if so ({again.reason}). Ask a machine's DNS server instead "
+        f"(--ampls-resolver={via.label}=ADDRESS)"
+    )
+
+
+def _walk(via: VirtualNetwork, name: str, seen: frozenset[str], *, again: bool) -> ComputedAnswer:
+    """Follow a name; ``again`` says whether rules apply to what it is an alias of."""
+    chain = [name]
+    while len(chain) <= _LONGEST:
+        asked = chain[-1]
+        zone = linked_zone(via, asked)
+        rules = () if zone or (len(chain) > 1 and not again) else rules_for(via, asked)
+        alias = None
+        if rules:
+            answer = _forwarded(via, rules, asked, seen)
+            alias = answer.chain[1] if again and len(answer.chain) > 1 else None
+        elif zone is not None:
+            held = look_up(zone.zone, asked)
+            alias = held.alias if held else None
+            answer = _from_zone(zone, via, asked)
+        else:
+            answer = _public(via, asked)
+            alias = _public_alias(via, asked)
+        if alias is None:
+            return msgspec.structs.replace(answer, chain=(*chain[:-1], *answer.chain))
+        chain.append(alias)
+    reason = f"its aliases lead in a circle: {', '.join(dict.fromkeys(chain))}"
+    return ComputedAnswer(status=AnswerStatus.LOOP, chain=tuple(dict.fromkeys(chain)), reason=reason)
+
+
+def _forwarded(
+    via: VirtualNetwork, rules: Iterable[ForwardingRule], name: str, seen: frozenset[str]
+) -> ComputedAnswer:
+    return _from_each(forwarded_to(via, rules), name, seen | {via.key})
+
+
+def _public_alias(via: VirtualNetwork, name: str) -> str | None:
+    """Return the privatelink name that a public name of Azure Monitor is an alias of."""
+    origin = zone_of(name, via.estate.snapshot.cloud)
+    if origin is None or name == origin or name.endswith("." + origin):
+        return None
+    return private_name(name, origin)
+
+
+def _public(via: VirtualNetwork, name: str) -> ComputedAnswer:
+    origin = zone_of(name, via.estate.snapshot.cloud)
     return ComputedAnswer(
         status=AnswerStatus.PUBLIC,
+        chain=(name,),
         reason=f"no zone {origin or 'of this name'!r} is linked to virtual network {via.label!r}",
     )
 
 
-def _responsible(network: VirtualNetwork, via: VirtualNetwork, name: str) -> SeenZone | None:
-    fitting = [
-        seen
-        for origin, several in zones_seen(network).items()
-        if name == origin or name.endswith("." + origin)
-        for seen in several
-        if seen.via.key == via.key
-    ]
-    return max(fitting, key=lambda seen: len(seen.zone.origin), default=None)
-
-
-def _answer_from(seen: SeenZone, name: str) -> ComputedAnswer:
+def _from_zone(seen: LinkedZone, via: VirtualNetwork, name: str) -> ComputedAnswer:
     zone = seen.zone
-    where = f"zone {zone.label!r}, linked to virtual network {seen.via.label!r},"
-    addresses = zone_addresses(zone, name)
+    where = f"zone {zone.label!r}, linked to virtual network {via.label!r},"
+    held = look_up(zone, name)
     label = relative_name(name, zone.origin)
-    if addresses:
+    if held is not None and held.addresses:
         status, reason = AnswerStatus.RECORD, f"has the record {label!r}"
-    elif addresses is not None:
+    elif held is not None:
         status, reason = AnswerStatus.NODATA, f"has {label!r} without an address"
     elif seen.link.falls_back_to_internet:
         fallback = f"the link {seen.link.label!r} falls back to the internet"
         status, reason = AnswerStatus.FALLBACK, f"has no record {label!r}, and {fallback}"
     else:
         status, reason = AnswerStatus.NXDOMAIN, f"has no record {label!r}"
-    return ComputedAnswer(status=status, addresses=addresses or (), zone=zone, reason=f"{where} {reason}")
+    return ComputedAnswer(
+        status=status,
+        addresses=held.addresses if held else (),
+        chain=(name,),
+        zone=zone,
+        reason=f"{where} {reason}",
+    )
 
 
 # ------------------------------------------------------------------- where it leads
@@ -384,5 +377,9 @@ def scopes_reached(network: VirtualNetwork) -> tuple[PrivateLinkScope, ...]:
     Raises:
         EvidenceError: as :func:`endpoints_reached`, or a scope was not read.
     """
+    return network.estate.once(_scopes_reached, network)  # asked for each machine of the network
+
+
+def _scopes_reached(_: Estate, network: VirtualNetwork) -> tuple[PrivateLinkScope, ...]:
     found = (scope for endpoint in endpoints_reached(network) for scope in scopes_of(endpoint))
     return tuple({scope.key: scope for scope in found}.values())

@@ -24,6 +24,7 @@ from pytest_ampls.lab.listener import Listener
 from pytest_ampls.lab.messages import Asked, Request, Response, error, json_response
 from pytest_ampls.lab.nameserver import Lookup, Nameservers
 from pytest_ampls.lab.resolution import Resolution
+from pytest_ampls.lab.run_command import RunCommands
 from pytest_ampls.lab.settle import settle
 from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion, without_faults
 from pytest_ampls.lab.store import TENANT_ID, Document, Estate
@@ -134,6 +135,7 @@ class Lab:
             page_size=page_size,
             object_id=self._authority.object_id,
             graph=Graph(self._index, self._meddling.hidden_types, self._meddling.lags),
+            run_commands=RunCommands(self._index, self._meddling),
         )
         mends_after = _number(spec, "mends_after", 0, least=0)
         self._mends_at = mends_after or float("inf")
@@ -179,9 +181,9 @@ class Lab:
         except OSError:
             self._certificates.close()
             raise
-        self._arm.pages.origin = self.arm_endpoint
+        self._arm.pages.origin = self._arm.run_commands.origin = self.arm_endpoint
         if self._mended is not None:
-            self._mended._arm.pages.origin = self.arm_endpoint
+            self._mended._arm.pages.origin = self._mended._arm.run_commands.origin = self.arm_endpoint
             self._mends_at += time.monotonic()
         self._nameservers = self._open_nameservers()
         self._listener.start()

@@ -48,6 +48,7 @@ _HYBRID = (
     " 2026-02-12-preview 2026-06-04-preview 2026-06-16-preview"
 )
 _PRIVATE_DNS = "2018-09-01 2020-01-01 2020-06-01 2024-06-01"
+_RESOLVERS = "2020-04-01-preview 2022-07-01 2023-07-01-preview 2025-05-01 2025-10-01-preview"
 _SCOPES = "2019-10-17-preview 2021-07-01-preview 2021-09-01 2023-06-01-preview"
 _ENDPOINTS = "2021-04-01 2021-09-01-preview 2022-06-01 2023-03-11 2024-03-11 2025-05-11"
 _RULES = "2019-11-01-preview " + _ENDPOINTS
@@ -129,6 +130,16 @@ _TYPES = (
     *(
         _type(f"Microsoft.Network/privateDnsZones/{kind}", _PRIVATE_DNS, page_size=100)
         for kind in _RECORD_TYPES
+    ),
+    *(
+        _type(f"Microsoft.Network/{name}", _RESOLVERS)
+        for name in (
+            "dnsResolvers",
+            "dnsResolvers/inboundEndpoints",
+            "dnsForwardingRulesets",
+            "dnsForwardingRulesets/forwardingRules",
+            "dnsForwardingRulesets/virtualNetworkLinks",
+        )
     ),
     _type("Microsoft.OperationalInsights/workspaces", _WORKSPACES),
 )

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_ampls.catalogue import Judgement, Rule, Severity, Verdict
-from pytest_ampls.model.evidence import Snapshot
+from pytest_ampls.catalogue import Rule, Severity, Verdict
+from pytest_ampls.model.evidence import Snapshot, Statistics
+from pytest_ampls.report.tally import Tally
 
-__all__ = ["catalogue_lines", "evidence_line", "summary_lines", "unverified_lines"]
+__all__ = [
+    "calls_line",
+    "catalogue_lines",
+    "evidence_line",
+    "subscriptions_line",
+    "summary_lines",
+    "unverified_lines",
+]
 
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFORMATION)
 _UNKNOWN_RULE = "other"
 _SHOWN_REASONS = 8
+_SHOWN_SUBSCRIPTIONS = 10
 
 
-def summary_lines(judgements: Iterable[Judgement], catalogue: Mapping[str, Rule[Any]]) -> Iterator[str]:
+def summary_lines(tally: Tally, catalogue: Mapping[str, Rule[Any]]) -> Iterator[str]:
     """Yield a table of verdicts by rule, worst first, and a total.
 
     Args:
-        judgements: every verdict of the run; those without a rule (a subject that could not be read)
+        tally: every verdict of the run; those without a rule (a subject that could not be read)
             are counted under ``other``.
         catalogue: rule id to rule, for titles and severities.
     """
-    counts: dict[str, Counter[Verdict]] = {}
-    for judgement in judgements:
-        counts.setdefault(judgement.rule or _UNKNOWN_RULE, Counter())[judgement.verdict] += 1
+    counts = {rule or _UNKNOWN_RULE: of_rule for rule, of_rule in tally.counts.items()}
     yield f"{'broken':>7} {'unverified':>11} {'held':>6} {'n/a':>5}  rule"
     for rule in sorted(counts, key=lambda name: _worst_first(name, counts[name], catalogue)):
         count = counts[rule]
@@ -35,30 +42,29 @@ def summary_lines(judgements: Iterable[Judgement], catalogue: Mapping[str, Rule[
             f"{_cell(count, Verdict.BROKEN):>7} {_cell(count, Verdict.UNVERIFIED):>11} "
             f"{_cell(count, Verdict.HELD):>6} {_cell(count, Verdict.NOT_APPLICABLE):>5}  {_title(rule, catalogue)}"
         )
-    total = Counter[Verdict]()
-    for count in counts.values():
-        total.update(count)
     yield (
-        f"{total[Verdict.BROKEN]} broken, {total[Verdict.UNVERIFIED]} unverified, {total[Verdict.HELD]} held, "
-        f"{total[Verdict.NOT_APPLICABLE]} not applicable, over {_rules_judged(counts)}"
+        f"{tally.count(Verdict.BROKEN)} broken, {tally.count(Verdict.UNVERIFIED)} unverified, "
+        f"{tally.count(Verdict.HELD)} held, {tally.count(Verdict.NOT_APPLICABLE)} not applicable, "
+        f"over {_rules_judged(counts)}"
     )
 
 
-def _rules_judged(counts: Mapping[str, Counter[Verdict]]) -> str:
+def _rules_judged(counts: Mapping[str, Mapping[Verdict, int]]) -> str:
     number = sum(1 for rule in counts if rule != _UNKNOWN_RULE)
     return f"{number} rule{'' if number == 1 else 's'}"
 
 
 def _worst_first(
-    rule: str, count: Counter[Verdict], catalogue: Mapping[str, Rule[Any]]
+    rule: str, count: Mapping[Verdict, int], catalogue: Mapping[str, Rule[Any]]
 ) -> tuple[int, int, int, str]:
-    state = 0 if count[Verdict.BROKEN] else 1 if count[Verdict.UNVERIFIED] else 2
+    broken, unverified = count.get(Verdict.BROKEN, 0), count.get(Verdict.UNVERIFIED, 0)
+    state = 0 if broken else 1 if unverified else 2
     severity = _ORDER.index(catalogue[rule].severity) if rule in catalogue else len(_ORDER)
-    return state, severity if state < 2 else 0, -count[Verdict.BROKEN] - count[Verdict.UNVERIFIED], rule
+    return state, severity if state < 2 else 0, -broken - unverified, rule
 
 
-def _cell(count: Counter[Verdict], verdict: Verdict) -> str:
-    return str(count[verdict]) if count[verdict] else "·"
+def _cell(count: Mapping[Verdict, int], verdict: Verdict) -> str:
+    return str(count.get(verdict, 0) or "·")
 
 
 def _title(rule: str, catalogue: Mapping[str, Rule[Any]]) -> str:
@@ -80,16 +86,47 @@ def evidence_line(snapshot: Snapshot) -> str:
     ]
     if missing:
         parts.append(f"{missing} reads refused or failed")
-    return f"evidence: {', '.join(parts)}, read at {when} in {statistics.seconds:.1f} s"
+    return f"evidence: {', '.join(parts)}, read at {when}{_age(snapshot)} in {statistics.seconds:.1f} s"
 
 
-def unverified_lines(judgements: Iterable[Judgement]) -> Iterator[str]:
+def _age(snapshot: Snapshot) -> str:
+    """Say how old evidence is, where a reader would want to know."""
+    seconds = time.time() - snapshot.read_at
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f" ({seconds / length:.0f} {unit} ago)"
+    return ""
+
+
+def calls_line(statistics: Statistics) -> str:
+    """Return one line on what was asked of whom, the most asked first, and what was not asked twice."""
+    providers = Counter[str]()
+    for kind, calls in statistics.calls_by_type.items():
+        providers[kind.partition("/")[0]] += calls
+    shown = [
+        f"{calls} {name}" for name, calls in sorted(providers.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+    pages = f"{statistics.pages} pages, {statistics.retries} retries"
+    return f"calls: {', '.join(shown) or 'none'}; {pages}, {statistics.reused} reads answered by earlier ones"
+
+
+def subscriptions_line(snapshot: Snapshot) -> str:
+    """Name the subscriptions that were found, where they were not named by hand."""
+    shown = [
+        f"{own.name or 'without a name'} ({own.id})" for own in snapshot.subscriptions[:_SHOWN_SUBSCRIPTIONS]
+    ]
+    more = len(snapshot.subscriptions) - len(shown)
+    return "judged are " + ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def unverified_lines(tally: Tally) -> Iterator[str]:
     """Yield each reason why something was not verified, once, with how often; the most frequent first."""
-    counts = Counter(entry.reason for entry in judgements if entry.verdict is Verdict.UNVERIFIED)
-    for reason, count in counts.most_common(_SHOWN_REASONS):
+    # By text where they are equally frequent: the order of workers must not show.
+    reasons = sorted(tally.reasons.items(), key=lambda entry: (-entry[1], entry[0]))
+    for reason, count in reasons[:_SHOWN_REASONS]:
         yield f"not verified: {reason}" + (f" ({count} verdicts)" if count > 1 else "")
-    if len(counts) > _SHOWN_REASONS:
-        yield f"not verified: … and {len(counts) - _SHOWN_REASONS} more reasons"
+    if len(reasons) > _SHOWN_REASONS:
+        yield f"not verified: … and {len(reasons) - _SHOWN_REASONS} more reasons"
 
 
 def catalogue_lines(catalogue: Mapping[str, Rule[Any]]) -> Iterator[str]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pytest_ampls.lab.fault import agent, collection, dns, endpoint, index, naming, scope, wire
+from pytest_ampls.lab.fault import agent, collection, dns, endpoint, guest, index, naming, scope, wire
 from pytest_ampls.lab.fault.registry import Fault, Meddling, inflict, registered
 
 __all__ = ["Fault", "Meddling", "faults", "inflict"]
 
 
 # Named, so that nothing takes the imports for unused ones.
-_DECLARED = (scope, endpoint, naming, collection, agent, wire, index, dns)
+_DECLARED = (scope, endpoint, naming, collection, agent, wire, index, dns, guest)
 
 
 def faults() -> Mapping[str, Fault]:
     """Return every fault by name: estate faults in the order of the rules they break, then the others."""
-    kinds = ("estate", "dns", "wire")
+    kinds = ("estate", "guest", "dns", "wire")
     ordered = sorted(registered().values(), key=lambda fault: (kinds.index(fault.kind), fault.breaks[:1]))
     return MappingProxyType({fault.name: fault for fault in ordered})

@@ -20,6 +20,7 @@ __all__ = [
     "Meddling",
     "dns_fault",
     "estate_fault",
+    "guest_fault",
     "inflict",
     "registered",
     "wire_fault",
@@ -54,7 +55,8 @@ class Meddling:
     ``hidden_types`` are the lower-cased types that the index leaves out, because the principal
     may not read them, ``lags`` are how else it differs from the estate. ``public_networks`` are
     the lower-cased ids of VNets whose resolver knows no private zone. ``stale_names`` maps public
-    names to the address that resolvers still hold.
+    names to the address that resolvers still hold. ``guest_flaws`` maps lower-cased ids of machines to the
+    names of the faults in their guests.
     """
 
     wrappers: list[Wrapper] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Meddling:
     lags: list[Lag] = field(default_factory=list)
     public_networks: set[str] = field(default_factory=set)
     stale_names: dict[str, str] = field(default_factory=dict)
+    guest_flaws: dict[str, set[str]] = field(default_factory=dict)
     tampers: list[Tamper] = field(default_factory=list)
     nameservers_down: bool = False
 
@@ -73,7 +76,7 @@ Cause = Callable[[Estate, Meddling, "str | None"], None]
 class Fault:
     """One fault.
 
-    ``kind`` is ``estate`` (documents changed), ``wire`` or ``dns`` (the lab misbehaves).
+    ``kind`` is ``estate`` (documents changed), ``wire``, ``dns`` or ``guest`` (the lab misbehaves).
     ``breaks`` are the ids of the rules that must turn red, ``estates`` the estates it applies
     to, ``argument`` what its optional argument means, None when it takes none.
     """
@@ -158,6 +161,11 @@ def dns_fault(
 ) -> Callable[[Cause], Cause]:
     """Declare a misbehaviour of the resolvers."""
     return _meddling_fault("dns", name, title, breaks, estates, argument)
+
+
+def guest_fault(name: str, title: str, *, breaks: str = "", estates: str = _ALL) -> Callable[[Cause], Cause]:
+    """Declare something that is wrong inside of a guest."""
+    return _meddling_fault("guest", name, title, breaks, estates, None)
 
 
 def inflict(name: str, argument: str | None, estate: Estate, meddling: Meddling) -> None:

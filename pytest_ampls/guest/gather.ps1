@@ -1,0 +1,209 @@
+# What the Azure Monitor Agent of this Windows machine is up to, told in one go.
+#
+# This file only defines functions; the caller appends one line that calls Invoke-AmplsGather. It reads, and
+# changes nothing. It needs Windows PowerShell 5.1 and no module beside those of the system. What it prints is
+# described in its twin for Linux, gather.sh: the same lines, the same parts. Tokens that the instance metadata
+# service gives are dropped in the function that receives them.
+
+Set-StrictMode -Off
+
+function ConvertTo-AmplsField([string] $Text, [switch] $Whole) {
+    # Bytes that are not printable ASCII, and "%", become %XX; blanks and "!" too, unless the text is the last field.
+    if (-not $Text) { return '-' }
+    $out = New-Object Text.StringBuilder
+    foreach ($byte in [Text.Encoding]::UTF8.GetBytes($Text)) {
+        $special = ($byte -eq 0x25) -or ((-not $Whole) -and (($byte -eq 0x20) -or ($byte -eq 0x21)))
+        if (($byte -lt 0x20) -or ($byte -gt 0x7e) -or $special) { [void] $out.AppendFormat('%{0:X2}', $byte) }
+        else { [void] $out.Append([char] $byte) }
+    }
+    $out.ToString()
+}
+
+function Get-AmplsSeconds([datetime] $Time) {
+    [long] ($Time.ToUniversalTime() - [datetime] '1970-01-01').TotalSeconds
+}
+
+function Get-AmplsAddresses([string] $Name) {
+    # As programs on this machine resolve it: cache, hosts file, DNS.
+    $task = [Net.Dns]::GetHostAddressesAsync($Name)
+    try { if (-not $task.Wait(10000)) { return , @('no-answer') } } catch { return , @('not-found') }
+    $found = @($task.Result | Where-Object { $_.AddressFamily -eq 'InterNetwork' } | ForEach-Object { "$_" } | Select-Object -Unique)
+    if ($found.Count -eq 0) { return , @('not-found') }
+    return , $found
+}
+
+function Get-AmplsSystem { "$(Get-AmplsSeconds (Get-Date)) Windows $($env:PROCESSOR_ARCHITECTURE) 0" }
+
+function Get-AmplsServices {
+    $running = @(Get-Process -Name MonAgentCore -ErrorAction SilentlyContinue).Count -gt 0
+    "MonAgentCore $(if ($running) { 'running' } else { 'missing' })"
+}
+
+function Get-AmplsStarted {
+    $process = Get-Process -Name MonAgentCore -ErrorAction SilentlyContinue | Sort-Object StartTime | Select-Object -Last 1
+    if ($process) { Get-AmplsSeconds $process.StartTime } else { '!MonAgentCore does not run' }
+}
+
+function Get-AmplsMode { '!Windows has no other mode' }
+
+function Get-AmplsTokens([string[]] $Identities) {
+    $index = 0
+    foreach ($query in $Identities) {
+        $url = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmonitor.azure.com%2F'
+        if ($query -ne '-') { $url += "&$query" }
+        $request = [Net.HttpWebRequest] [Net.WebRequest]::Create($url)
+        $request.Proxy = New-Object Net.WebProxy
+        $request.Timeout = 8000
+        $request.Headers.Add('Metadata', 'true')
+        $status = '-'; $code = ''; $told = ''
+        try {
+            $answer = $request.GetResponse()
+            $status = [int] $answer.StatusCode # the body, which has the token, is never read
+            $answer.Close()
+        } catch {
+            $inner = $_.Exception.InnerException
+            if (($inner -is [Net.WebException]) -and $inner.Response) {
+                $status = [int] $inner.Response.StatusCode
+                $body = (New-Object IO.StreamReader $inner.Response.GetResponseStream()).ReadToEnd()
+                if ($body -match '"error"\s*:\s*"([^"]{0,200})') { $code = $Matches[1] }
+                if ($body -match '"error_description"\s*:\s*"([^"]{0,200})') { $told = $Matches[1] }
+            } else { $told = "$($_.Exception.Message)" }
+        }
+        "$index $status $(ConvertTo-AmplsField $code) $(ConvertTo-AmplsField $told)"
+        $index++
+    }
+}
+
+function Get-AmplsDnsServers {
+    Get-DnsClientServerAddress -AddressFamily IPv4 -ErrorAction SilentlyContinue |
+        ForEach-Object { $_.ServerAddresses } | Select-Object -Unique -First 8
+}
+
+function Get-AmplsLookups([string[]] $Names) {
+    $hosts = @(Get-Content "$env:SystemRoot\System32\drivers\etc\hosts" -TotalCount 5000 -ErrorAction SilentlyContinue)
+    $index = 0
+    foreach ($name in $Names) {
+        $listed = @(foreach ($line in $hosts) {
+                $words = @(($line -replace '#.*', '').Trim() -split '\s+')
+                if (($words.Count -gt 1) -and ($words[1..($words.Count - 1)] -contains $name)) { $words[0] }
+            })
+        "$index $((Get-AmplsAddresses $name) -join ',') $(ConvertTo-AmplsField ($listed -join ','))"
+        $index++
+    }
+}
+
+function Get-AmplsHandshakes([string[]] $Names) {
+    $index = 0
+    foreach ($name in $Names) {
+        foreach ($address in @((Get-AmplsAddresses $name) | Where-Object { $_ -match '^[0-9.]+$' } | Select-Object -First 2)) {
+            "$index $address $(Test-AmplsTls $name $address)"
+        }
+        $index++
+    }
+}
+
+function Test-AmplsTls([string] $Name, [string] $Address) {
+    $client = New-Object Net.Sockets.TcpClient
+    try {
+        try { $connected = $client.ConnectAsync($Address, 443).Wait(5000) }
+        catch { return "no $(ConvertTo-AmplsField $_.Exception.GetBaseException().Message)" }
+        if (-not $connected) { return 'no no%20answer%20in%20time' }
+        $client.ReceiveTimeout = 5000; $client.SendTimeout = 5000
+        $script:AmplsErrors = 'None'
+        $check = { param($from, $certificate, $chain, $errors) $script:AmplsErrors = "$errors"; $true }
+        $stream = New-Object Net.Security.SslStream $client.GetStream(), $false, $check
+        try { $stream.AuthenticateAsClient($Name, $null, [Security.Authentication.SslProtocols] 'Tls12', $false) }
+        catch { return "tcp $(ConvertTo-AmplsField $_.Exception.GetBaseException().Message)" }
+        $leaf = $stream.RemoteCertificate
+        $code = if ($script:AmplsErrors -eq 'None') { 'ok' } else { ConvertTo-AmplsField $script:AmplsErrors }
+        "tls TLSv1.2 $($stream.CipherAlgorithm) $code $(ConvertTo-AmplsField $leaf.Issuer) $(ConvertTo-AmplsField $leaf.Subject)"
+    } finally { $client.Close() }
+}
+
+function Get-AmplsHealth([string[]] $Names) {
+    [Net.ServicePointManager]::SecurityProtocol = 'Tls12'
+    $index = 0
+    foreach ($name in $Names) {
+        if ($name -like '*.handler.control.*') {
+            try { $said = (Invoke-WebRequest -UseBasicParsing -TimeoutSec 8 -Uri "https://$name/ping").Content }
+            catch { $said = $_.Exception.Message }
+            $said = "$said"; if ($said.Length -gt 160) { $said = $said.Substring(0, 160) }
+            "$index $(ConvertTo-AmplsField $said -Whole)"
+        }
+        $index++
+    }
+}
+
+function Get-AmplsChunks([string[]] $Names) {
+    $files = @(Get-ChildItem 'C:\WindowsAzure\Resources\AMADataStore*\mcs\configchunks\*.json' -ErrorAction SilentlyContinue | Select-Object -First 40)
+    if (($files.Count -eq 0) -and -not (Test-Path 'C:\WindowsAzure\Resources\AMADataStore*\mcs')) {
+        return '!C:\WindowsAzure\Resources\AMADataStore*\mcs is missing'
+    }
+    foreach ($file in $files) {
+        $text = [IO.File]::ReadAllText($file.FullName).Replace('\/', '/')
+        $rule = if ($text -match '(agentConfigurations|dataCollectionRules)/(dcr-[0-9A-Za-z]+)') { $Matches[2] } else { '-' }
+        $protocols = @([regex]::Matches($text, '"protocol"\s*:\s*"(\w+)"') | ForEach-Object { $_.Groups[1].Value } | Select-Object -Unique) -join ','
+        $found = [regex]::Matches($text, '"(?:endpoint|endpointUriTemplate|tokenEndpointUri)"\s*:\s*"https://([A-Za-z0-9._-]+)')
+        $hosts = @($found | ForEach-Object { $_.Groups[1].Value.ToLowerInvariant() } | Select-Object -Unique | ForEach-Object {
+                $at = [array]::IndexOf($Names, $_)
+                if ($at -ge 0) { "#$at" } else { $_ }
+            }) -join ','
+        if (-not $protocols) { $protocols = '-' }
+        if (-not $hosts) { $hosts = '-' }
+        "$(ConvertTo-AmplsField $file.Name) $(Get-AmplsSeconds $file.LastWriteTime) $rule $protocols $hosts"
+    }
+}
+
+function Get-AmplsDisks {
+    $drive = Get-PSDrive -Name C -ErrorAction SilentlyContinue
+    if ($drive) { "C: $($drive.Free)" } else { '!drive C: does not answer' }
+}
+
+function Get-AmplsLog { '!the agent''s log is no text on Windows' }
+
+function Invoke-AmplsGather([string] $Nonce, [int] $Limit, [string] $From, [int] $Skip, [string] $NameList, [string] $IdentityList, [string] $Parts) {
+    $ErrorActionPreference = 'Continue'
+    $ProgressPreference = 'SilentlyContinue'
+    $names = @($NameList -split ' ' | Where-Object { $_ })
+    $identities = @(if ($IdentityList -ne 'none') { $IdentityList -split ' ' })
+    $deadline = (Get-Date).AddSeconds(40)
+    $script:AmplsUsed = 0
+    $say = { param($line) $script:AmplsUsed += $Nonce.Length + $line.Length + 3; "$Nonce $line" }
+    & $say 'begin 1'
+    foreach ($part in $Parts -split ' ') {
+        if (($From -ne '-') -and ($From -ne $part)) { continue }
+        $From = '-'
+        if ((Get-Date) -gt $deadline) { & $say "! $part the script ran out of time before it got there"; continue }
+        $lines = @(switch ($part) {
+                system { Get-AmplsSystem }
+                services { Get-AmplsServices }
+                started { Get-AmplsStarted }
+                mode { Get-AmplsMode }
+                tokens { Get-AmplsTokens $identities }
+                dns_servers { Get-AmplsDnsServers }
+                lookups { Get-AmplsLookups $names }
+                handshakes { Get-AmplsHandshakes $names }
+                health { Get-AmplsHealth $names }
+                chunks { Get-AmplsChunks $names }
+                disks { Get-AmplsDisks }
+                log { Get-AmplsLog }
+            }) 2>$null
+        $refused = @($lines | Where-Object { "$_".StartsWith('!') })
+        if ($refused.Count -gt 0) { & $say "! $part $("$($refused[0])".Substring(1))"; $Skip = 0; continue }
+        & $say "[ $part"
+        $count = 0
+        foreach ($line in $lines) {
+            $count++
+            if ($count -le $Skip) { continue }
+            if (($Limit -gt 0) -and (($script:AmplsUsed + "$line".Length + 120) -gt $Limit)) {
+                & $say "> $part $($count - 1)"
+                & $say 'end'
+                return
+            }
+            & $say ". $line"
+        }
+        & $say "] $part $count"
+        $Skip = 0
+    }
+    & $say 'end'
+}

@@ -1,0 +1,172 @@
+"""Looking at guests: one call each where ssh leads there, a few where Run Command does; many at once."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+
+import msgspec
+
+from pytest_ampls.errors import EvidenceError, printable
+from pytest_ampls.guest.access import GuestAccess, SshTarget, ssh_target, uses_address
+from pytest_ampls.guest.run_command import LIMIT, POWERSHELL, SHELL, standard_output
+from pytest_ampls.guest.script import LINUX, WINDOWS, Request, powershell_text, shell_text
+from pytest_ampls.guest.ssh import GuestSsh, gap_of
+from pytest_ampls.guest.state import state_of
+from pytest_ampls.guest.transcript import MOST_BYTES, Transcript, merged, transcript
+from pytest_ampls.model.compute import ArcMachine, VirtualMachine
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.gap import Gap, GapKind
+from pytest_ampls.model.guest_questions import GuestQuestions
+from pytest_ampls.model.guest_state import GuestState
+from pytest_ampls.model.machine import Machine
+
+__all__ = ["Progress", "Questioner", "gather_all", "guests_to_look_at"]
+
+_MOST_CALLS = 8
+
+Questioner = Callable[[Machine], GuestQuestions]
+Progress = Callable[[str], None]
+
+
+def guests_to_look_at(estate: Estate, access: GuestAccess) -> tuple[Machine, ...]:
+    """Return the machines whose guests the access leads to.
+
+    Virtual machines, instances of Flexible scale sets included; Arc machines only by a host pattern that can
+    name them. A scale set as a whole has no guest.
+    """
+    arc = bool(access.hosts) and not uses_address(access)
+    if not access.hosts and access.run_command is None:
+        return ()
+    machines: tuple[Machine, ...] = estate.known(VirtualMachine)
+    return (*machines, *estate.known(ArcMachine)) if arc else machines
+
+
+def gather_all(
+    estate: Estate,
+    access: GuestAccess,
+    *,
+    questions: Questioner,
+    concurrency: int = 16,
+    timeout: float = 60.0,
+    on_progress: Progress | None = None,
+) -> tuple[GuestState, ...]:
+    """Ask every guest once, and return what each told, in the order of the machines.
+
+    A guest that cannot be asked has a state with a gap; the others are not concerned.
+
+    Args:
+        estate: the machines.
+        access: how guests are reached.
+        questions: what to ask a machine's guest.
+        concurrency: guests that are asked at once.
+        timeout: seconds for one call of the script.
+        on_progress: gets a line of text now and then.
+    """
+    machines = guests_to_look_at(estate, access)
+    if not machines:
+        return ()
+    with ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(machines)))) as pool:
+        futures = {
+            pool.submit(_gather, machine, access, questions(machine), timeout): machine.key
+            for machine in machines
+        }
+        states = {futures[future]: future.result() for future in _in_turn(futures, on_progress)}
+    return tuple(states[machine.key] for machine in machines)
+
+
+def _in_turn(
+    futures: dict[Future[GuestState], str], on_progress: Progress | None
+) -> Iterator[Future[GuestState]]:
+    step = max(1, len(futures) // 10)
+    for number, future in enumerate(as_completed(futures), start=1):
+        if on_progress is not None and (number % step == 0 or number == len(futures)):
+            on_progress(f"guests: {number} of {len(futures)} looked at")
+        yield future
+
+
+def _gather(machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float) -> GuestState:
+    """Ask one guest, by ssh where the pattern can name it, else by Run Command."""
+    windows = _is_windows(machine)
+    if access.hosts and not windows:
+        target = ssh_target(access, machine)
+        if isinstance(target, SshTarget) or access.run_command is None:
+            return _by_ssh(machine, access, target, questions, timeout)
+    if access.run_command is not None and not isinstance(machine, ArcMachine):
+        return _by_run_command(machine, access, questions, timeout, WINDOWS if windows else LINUX)
+    message = (
+        f"the guest of {printable(machine.label)} was not looked at: it is a Windows machine, which is asked by Run "
+        "Command only. Add --ampls-run-command"
+    )
+    gap = Gap(kind=GapKind.NOT_READ, message=message)
+    return GuestState(machine=machine.id, via="ssh", system=WINDOWS, read_at=time.time(), gap=gap)
+
+
+def _is_windows(machine: Machine) -> bool:
+    try:
+        return "windows" in (machine.os_type or "").lower()
+    except EvidenceError:
+        return False
+
+
+def _by_ssh(
+    machine: Machine,
+    access: GuestAccess,
+    target: SshTarget | Gap,
+    questions: GuestQuestions,
+    timeout: float,
+) -> GuestState:
+    if isinstance(target, Gap):
+        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=target)
+    request = Request(nonce=secrets.token_hex(4), questions=questions)
+    try:
+        done = GuestSsh(target, access, timeout=timeout, most=MOST_BYTES).feed(shell_text(request))
+    except OSError as error:
+        gap = Gap(
+            kind=GapKind.UNREACHABLE,
+            message=f"ssh cannot be started here ({error}). Install an OpenSSH client",
+        )
+        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=gap)
+    found = gap_of(done, target, timeout)
+    if found is not None:
+        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=found)
+    told = transcript(done.stdout, request.nonce)
+    return state_of(machine.id, "ssh", told, request, system=LINUX, read_at=time.time(), where=target.label)
+
+
+def _by_run_command(
+    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float, system: str
+) -> GuestState:
+    """Ask by Run Command, in as many calls as the answer needs."""
+    told = Transcript(begun=True, ended=True)
+    request = Request(nonce=secrets.token_hex(4), questions=questions, limit=LIMIT)
+    gap: Gap | None = None
+    for _ in range(_MOST_CALLS):
+        heard = _one_call(machine, access, request, timeout, system)
+        if isinstance(heard, Gap):
+            gap = heard
+            break
+        told = merged(told, heard)
+        if told.resume is None or told.resume == (request.part, request.skip):
+            break
+        part, skip = told.resume
+        request = msgspec.structs.replace(request, nonce=secrets.token_hex(4), part=part, skip=skip)
+    if gap is not None and not told.lines:
+        return GuestState(machine=machine.id, via="run-command", system=system, read_at=time.time(), gap=gap)
+    where = f"Run Command on {printable(machine.label)}"
+    return state_of(machine.id, "run-command", told, request, system=system, read_at=time.time(), where=where)
+
+
+def _one_call(
+    machine: Machine, access: GuestAccess, request: Request, timeout: float, system: str
+) -> Transcript | Gap:
+    assert access.run_command is not None  # the caller looked
+    windows = system == WINDOWS
+    script = powershell_text(request) if windows else shell_text(request)
+    command = POWERSHELL if windows else SHELL
+    message = access.run_command.run(machine.id, command, script, timeout=timeout)
+    if isinstance(message, Gap):
+        return message
+    return transcript(standard_output(message).encode("utf-8", "backslashreplace"), request.nonce)

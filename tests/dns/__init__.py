@@ -1,0 +1,1 @@
+"""The computed answer against real DNS servers that are set up the same way."""
