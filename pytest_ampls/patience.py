@@ -7,11 +7,11 @@ read again, with growing pauses, until they hold or the time is over.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import pytest
 from _pytest.runner import runtestprotocol  # there is no public way to run a test again
@@ -22,9 +22,10 @@ from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.needs import Needs
 
 if TYPE_CHECKING:
+    from pytest_ampls.model.evidence import Snapshot
     from pytest_ampls.run import Run
 
-__all__ = ["WAITED", "WAITING", "Lost", "Patience"]
+__all__ = ["WAITED", "WAITING", "Lost", "Patience", "read_patiently"]
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -32,6 +33,40 @@ WAITED: Final = "ampls.waited"
 """The property that says after how many seconds a test passed that had not held at first."""
 WAITING: Final[Any] = "rerun"  # pytest's annotations know three outcomes; its plugins know this fourth
 """The outcome of a report that says that the test will be judged again; the name that pytest's plugins know."""
+
+
+class Readable(Protocol):
+    """What can be read, and read again."""
+
+    def read(self) -> Snapshot:
+        """Read everything."""
+
+    def renew(self, needs: Needs) -> Snapshot:
+        """Read what is needed again, and whatever could not be read."""
+
+
+def read_patiently(source: Readable, seconds: float, say: Callable[[str], None]) -> Snapshot:
+    """Read an estate, and read again what could not be listed: of what no listing names, no test can be made.
+
+    Half of the ``seconds`` may go by here; the other half is for the tests. ``say`` gets a line for each pause.
+
+    Raises:
+        ConfigurationError: nothing could be read.
+    """
+    deadline = time.monotonic() + seconds / 2
+    snapshot, pause = source.read(), _FIRST_PAUSE
+    while True:
+        missing = sum(reading.gap is not None and not reading.single for reading in snapshot.readings)
+        left = deadline - time.monotonic()
+        if not missing or left <= 0:
+            return snapshot
+        pause = min(pause, left)
+        say(
+            f"ampls: {missing} listings could not be read: reading again in {pause:.0f} s, {left:.0f} s left for that"
+        )
+        time.sleep(pause)
+        snapshot = source.renew(Needs())
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class _Pending(NamedTuple):
@@ -44,20 +79,17 @@ class _Pending(NamedTuple):
 
 
 class Patience:
-    """Registered where ``--ampls-wait`` is given. The time counts from the first test of the process."""
+    """Registered where ``--ampls-wait`` is given; ``deadline`` is the end of it, in seconds since the epoch."""
 
-    def __init__(self, run: Run, seconds: float) -> None:
+    def __init__(self, run: Run, deadline: float) -> None:
         self._run = run
-        self._seconds = seconds
-        self._deadline: float | None = None
+        self._deadline = time.monotonic() + deadline - time.time()
         self._pause = _FIRST_PAUSE
         self._pending: list[_Pending] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run a test; where it asks for the estate and does not hold, keep it for later."""
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._seconds
         concerned = self._run.concerns(item)
         if concerned:
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -106,8 +138,7 @@ class Patience:
 
     def _renew(self) -> bool:
         """Pause and read again; tell whether there was time for it."""
-        deadline = self._deadline or 0.0
-        left = deadline - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             return False
         pause = min(self._pause, left)
@@ -117,7 +148,7 @@ class Patience:
         time.sleep(pause)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         try:
-            self._run.renew(reduce(or_, (pending.needs for pending in self._pending)), deadline)
+            self._run.renew(reduce(or_, (pending.needs for pending in self._pending)), self._deadline)
         except ConfigurationError as error:
             self._run.say(f"ampls: {error}")
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from pytest_ampls.model.evidence import Snapshot
 from pytest_ampls.model.judgement import recorded
 from pytest_ampls.model.needs import Needs
 from pytest_ampls.model.resource import Resource
-from pytest_ampls.patience import WAITED, Lost, Patience
+from pytest_ampls.patience import WAITED, Lost, Patience, read_patiently
 from pytest_ampls.reading import Source
 from pytest_ampls.report import terminal
 from pytest_ampls.report.tally import Record, Tally
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _WORKER_FOLDER: Final = "ampls_folder"
+_WORKER_DEADLINE: Final = "ampls_deadline"
 
 
 class Run:
@@ -93,11 +95,12 @@ class Run:
             from pytest_ampls.arm.snapshot import load
 
             return load(self._folder / "evidence-0")
+        if self.settings.wait:
+            return read_patiently(self._source, self.settings.wait, self.say)
         try:
             return self._source.read()
         finally:
-            if not self.settings.wait:
-                self._source.close()
+            self._source.close()
 
     @cached_property
     def guest_access(self) -> GuestAccess:
@@ -105,7 +108,9 @@ class Run:
         return self._source.guest_access()
 
     def _prepare_to_wait(self) -> None:
-        self.config.pluginmanager.register(Patience(self, self.settings.wait), "ampls-patience")
+        handed_over = getattr(self.config, "workerinput", {}).get(_WORKER_DEADLINE)
+        self._deadline: float = handed_over or time.time() + self.settings.wait
+        self.config.pluginmanager.register(Patience(self, self._deadline), "ampls-patience")
         self.config.pluginmanager.register(Lost(), "ampls-lost")
         if self._folder is not None:
             from pytest_ampls.renewal import RenewalClient
@@ -168,6 +173,8 @@ class Run:
                 self._renewal = RenewalService(folder, self._read_again)
                 self._renewal.start()
         node.workerinput[_WORKER_FOLDER] = self._scratch.name
+        if self.settings.wait:
+            node.workerinput[_WORKER_DEADLINE] = self._deadline
 
     def pytest_unconfigure(self) -> None:
         """End what was started, and remove what was written for the workers."""

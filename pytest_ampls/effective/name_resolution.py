@@ -297,10 +297,10 @@ def endpoints_at(network: VirtualNetwork, address: str) -> tuple[PrivateEndpoint
         EvidenceError: private endpoints or their interfaces were not read completely.
     """
     found = endpoints_by_address(network.estate).get(address, ())
-    if len(found) < 2:
-        return found
     places = (network, *resolving_networks(network))
     near = tuple(endpoint for endpoint in found if any(can_route(place, endpoint) for place in places))
+    if not near:
+        network.estate.all(PrivateEndpoint)  # one that could not be read may have the address
     return near or found
 
 
@@ -315,8 +315,8 @@ def endpoints_by_address(estate: Estate) -> Mapping[str, tuple[PrivateEndpoint, 
 
 def _endpoints_by_address(estate: Estate) -> dict[str, tuple[PrivateEndpoint, ...]]:
     found: dict[str, tuple[PrivateEndpoint, ...]] = {}
-    for endpoint in estate.private_endpoints:
-        for address in endpoint.addresses:
+    for endpoint in estate.known(PrivateEndpoint):
+        for address in endpoint.addresses if endpoint.is_azure_monitor else ():
             found[address] = (*found.get(address, ()), endpoint)
     return found
 

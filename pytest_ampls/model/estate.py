@@ -205,6 +205,22 @@ class Estate:
         table = self._table(cls)
         return {**table.gaps, **table.defects}
 
+    def missing(self, cls: type[Resource]) -> Mapping[str, Gap]:
+        """Return what is missing of a class in the subscriptions that could be read: as :meth:`unread`.
+
+        A subscription of which nothing could be read is to the others like one that was not named: what
+        lies in it is unverified, and so is whatever leads into it; what lies elsewhere is judged by what is known.
+        """
+        found = self.unread(cls)
+        return {where: gap for where, gap in found.items() if "/".join(where.split("/")[:3]) not in self._lost}
+
+    @cached_property
+    def _lost(self) -> frozenset[str]:
+        """The subscriptions of which not one listing succeeded, as folded scopes."""
+        listings = [reading for reading in self.snapshot.readings if reading.scope.count("/") == 2]
+        read = {key(reading.scope) for reading in listings if reading.gap is None}
+        return frozenset(key(reading.scope) for reading in listings) - read
+
     def scopes_read(self, cls: type[Resource]) -> Set[str]:
         """Return where a class was listed, as folded ids; a single resource that was read counts as well."""
         return self._table(cls).covered
@@ -215,7 +231,7 @@ class Estate:
         Raises:
             EvidenceError: a listing of the class failed, so the answer would be incomplete.
         """
-        for gap in self.unread(cls).values():
+        for gap in self.missing(cls).values():
             raise gap.error()
         return self.known(cls)
 

@@ -67,6 +67,18 @@ def test_unverified_is_waited_for_too(pytester: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.OK
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_could_not_be_listed_is_waited_for_before_the_tests_are_made(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    """Machines that may be listed only after a while are judged, every one of them."""
+    spec = "hub-and-spoke:mends_after=12+denied=Microsoft.Compute/virtualMachines"
+    options = (f"--ampls-lab={spec}", "--ampls-wait=1m", "-k", "ampls402", "-n", workers)
+    result = pytester.runpytest_subprocess(*SUITE, *options)
+    assert result.ret == pytest.ExitCode.OK
+    assert result.parseoutcomes()["passed"] == 9
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
