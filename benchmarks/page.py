@@ -93,7 +93,7 @@ def _unused(row: dict[str, Any]) -> Iterator[str]:
     more = (row["with"] - row["without"]) * 1000
     yield (
         f"**Installed and not used**: a run of one test takes {more:.0f} ms more "
-        f"(middle of {row['with']:.2f} s against {row['without']:.2f} s)."
+        f"(at best {row['with']:.2f} s against {row['without']:.2f} s)."
     )
 
 

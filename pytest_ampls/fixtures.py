@@ -99,6 +99,13 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 
 @pytest.fixture
+def guest_machine(request: pytest.FixtureRequest) -> Machine:
+    """A machine whose guest was looked at; the test runs once per such machine."""
+    found: Machine = _subject(request)
+    return found
+
+
+@pytest.fixture
 def vm(request: pytest.FixtureRequest) -> VirtualMachine:
     """A virtual machine, instances of Flexible scale sets included; the test runs once per machine."""
     found: VirtualMachine = _subject(request)

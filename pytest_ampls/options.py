@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISCOVERIES",
     "EVERYTHING",
+    "FORMS",
     "GROUPINGS",
     "OPTIONS",
     "UNCONFIGURED",
@@ -30,6 +31,9 @@ UNCONFIGURED: Final = (
 
 DISCOVERIES: Final = ("auto", "graph", "arm")
 """What ``--ampls-discovery`` takes."""
+
+FORMS: Final = ("text", "json")
+"""What ``--ampls-diagnose-format`` takes."""
 
 GROUPINGS: Final = ("resource", "resource-group", "subscription", "rule")
 """What ``--ampls-group-by`` takes."""
@@ -162,6 +166,18 @@ OPTIONS: Final = (
         metavar="KIND",
         default="resource",
         help="how much one test judges: a resource, or those of a resource-group, a subscription or a whole rule",
+    ),
+    Option(
+        name="diagnose",
+        metavar="VM",
+        many=True,
+        help="say where the data of this machine stops and why, instead of running tests; a name or a resource id",
+    ),
+    Option(
+        name="diagnose-format",
+        metavar="FORM",
+        default="text",
+        help="how a diagnosis is printed: text or json",
     ),
     Option(
         name="requirements",

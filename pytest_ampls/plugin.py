@@ -26,6 +26,7 @@ _SUBJECT_FIXTURES: Final = frozenset(
         "arc_machine",
         "dce",
         "dcr",
+        "guest_machine",
         "machine",
         "private_dns_zone",
         "private_endpoint",

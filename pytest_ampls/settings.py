@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_ampls.errors import ConfigurationError
-from pytest_ampls.options import DISCOVERIES, EVERYTHING, GROUPINGS, OPTIONS, Option
+from pytest_ampls.options import DISCOVERIES, EVERYTHING, FORMS, GROUPINGS, OPTIONS, Option
 
 if TYPE_CHECKING:
     import pytest
@@ -52,6 +52,8 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     discovery: str = "auto"
     group_by: str = "resource"
+    diagnose: tuple[str, ...] = ()
+    diagnose_format: str = "text"
     requirements: Path | None = None
     wait: float = 0.0
     concurrency: int = 16
@@ -136,6 +138,8 @@ def read_settings(config: pytest.Config) -> Settings:
         tags=dict(_tag(text, origins["tag"]) for text in values["tag"]),
         discovery=_choice("discovery", one["discovery"], DISCOVERIES, origins),
         group_by=_choice("group-by", one["group-by"], GROUPINGS, origins),
+        diagnose=tuple(values["diagnose"]),
+        diagnose_format=_choice("diagnose-format", one["diagnose-format"], FORMS, origins),
         requirements=_requirements(one["requirements"], config, origins),
         wait=_duration("wait", one["wait"], origins),
         concurrency=int(_number("concurrency", one["concurrency"], 1, 256, origins)),

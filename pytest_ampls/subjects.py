@@ -41,13 +41,17 @@ __all__ = [
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of subject. ``classes`` are read completely before the list of resources is complete."""
+    """One kind of subject. ``classes`` are read completely before the list of resources is complete.
+
+    ``hint`` is what to do where the estate has none.
+    """
 
     noun: str
     plural: str
     classes: tuple[type[Resource], ...]
     choose: Callable[[Estate], Iterable[Any]] | None = None
     essential: bool = False
+    hint: str = ""
 
     def resources(self, estate: Estate) -> tuple[Any, ...]:
         """Return the resources of this kind that were read.
@@ -113,6 +117,10 @@ def _networks(estate: Estate) -> Iterable[VirtualNetwork]:
     return found.values()
 
 
+def _looked_at(estate: Estate) -> Iterable[Machine]:
+    return (machine for machine in _machines(estate) if estate.observations.guest(machine) is not None)
+
+
 def _resolvers(estate: Estate) -> Iterable[Resolver]:
     return (Resolver(estate, point) for point in estate.vantage_points)
 
@@ -157,6 +165,13 @@ SUBJECTS: Final[Mapping[str, Kind]] = {
         plural="private DNS zones of Azure Monitor",
         classes=(PrivateDnsZone,),
         choose=_monitor_zones,
+    ),
+    "guest_machine": Kind(
+        noun="machine whose guest was looked at",
+        plural="machines whose guests were looked at",
+        classes=(),
+        choose=_looked_at,
+        hint="give --ampls-guests or --ampls-run-command to look at guests",
     ),
     "resolver": Kind(
         noun="vantage point", plural="vantage points", classes=(), choose=_resolvers, essential=True
@@ -295,7 +310,7 @@ def _nothing(kind: Kind, found: int, within: int, selector: Selector | None) -> 
             label="none-selected",
             problem=f"the ampls marker of this test selects none of the {within} {kind.plural}: correct the marker",
         )
-    text = f"the estate has no {kind.noun}"
+    text = f"the estate has no {kind.noun}" + (f": {kind.hint}" if kind.hint else "")
     if kind.essential:
         return Subject(label="none", problem=f"{text}, so nothing that depends on one can be verified")
     return Subject(label="none", absent=text)

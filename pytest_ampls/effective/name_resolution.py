@@ -24,6 +24,7 @@ from pytest_ampls.effective.dns_path import (
     linked_zone,
     resolving_networks,
     rules_for,
+    rules_of,
 )
 from pytest_ampls.effective.zone_content import look_up, zone_addresses
 from pytest_ampls.effective.zones import (
@@ -150,7 +151,7 @@ def answers(network: VirtualNetwork, fqdn: str) -> ComputedAnswer:
         EvidenceError: what decides was not read completely, a DNS server leads elsewhere, or the answer
             depends on something that is not documented.
     """
-    return _from_each(first_asked(network), fqdn.rstrip(".").lower(), frozenset())
+    return _from_each(first_asked(network), fqdn)
 
 
 def answers_by(network: VirtualNetwork, servers: Iterable[str], fqdn: str) -> ComputedAnswer:
@@ -159,24 +160,22 @@ def answers_by(network: VirtualNetwork, servers: Iterable[str], fqdn: str) -> Co
     Raises:
         EvidenceError: as :func:`answers`.
     """
-    return _from_each(behind(network, servers), fqdn.rstrip(".").lower(), frozenset())
+    return _from_each(behind(network, servers), fqdn)
 
 
-def _from_each(asked: Iterable[VirtualNetwork], name: str, seen: frozenset[str]) -> ComputedAnswer:
-    found = [(via, _from_azure(via, name, seen)) for via in asked]
+def _from_each(asked: Iterable[VirtualNetwork], fqdn: str) -> ComputedAnswer:
+    name = fqdn.rstrip(".").lower()
+    found = [(via, answer) for via in asked for answer in _from_azure(via, name, frozenset())]
     first = found[0][1]
-    if all(_same(answer, first) for _, answer in found):
+    if len({_meaning(answer) for _, answer in found}) == 1:
         return first
+    reasons = dict.fromkeys(f"by {via.label}: {answer.status}, {answer.reason}" for via, answer in found)
     return ComputedAnswer(
         status=AnswerStatus.MIXED,
         addresses=tuple({address: None for _, answer in found for address in answer.addresses}),
         chain=(name,),
-        reason="; ".join(f"by {via.label}: {answer.status}, {answer.reason}" for via, answer in found),
+        reason="; ".join(reasons),
     )
-
-
-def _same(one: ComputedAnswer, other: ComputedAnswer) -> bool:
-    return _meaning(one) == _meaning(other)
 
 
 def _meaning(answer: ComputedAnswer) -> tuple[AnswerStatus, frozenset[str]]:
@@ -185,8 +184,8 @@ def _meaning(answer: ComputedAnswer) -> tuple[AnswerStatus, frozenset[str]]:
     return AnswerStatus.PUBLIC if public else answer.status, frozenset(answer.addresses)
 
 
-def _from_azure(via: VirtualNetwork, name: str, seen: frozenset[str]) -> ComputedAnswer:
-    """Return what Azure-provided DNS of one VNet answers.
+def _from_azure(via: VirtualNetwork, name: str, seen: frozenset[str]) -> list[ComputedAnswer]:
+    """Return what Azure-provided DNS of one VNet answers: several, where rules name servers that disagree.
 
     Documented is that rules are held against the name that is asked for. Whether the names that it is an
     alias of are looked up in zones and rules again, once a rule has forwarded it or none has, is not: where
@@ -194,48 +193,60 @@ def _from_azure(via: VirtualNetwork, name: str, seen: frozenset[str]) -> Compute
     """
     if via.key in seen:
         reason = f"the forwarding rules of virtual network {via.label!r} lead back to it"
-        return ComputedAnswer(status=AnswerStatus.LOOP, chain=(name,), reason=reason)
-    plain = _walk(via, name, seen, again=False)
-    again = _walk(via, name, seen, again=True)
-    if _same(plain, again):
+        return [ComputedAnswer(status=AnswerStatus.LOOP, chain=(name,), reason=reason)]
+    plain = _walk(via, (name,), seen, again=False)
+    if not rules_of(via):
+        return plain
+    again = _walk(via, (name,), seen, again=True)
+    if {_meaning(answer) for answer in plain} == {_meaning(answer) for answer in again}:
         return plain
     raise NotReadError(
         f"what virtual network {via.label!r} is answered for {name} depends on whether the rulesets linked to it "
-        f"apply to the names that a name is an alias of, which is not documented: {plain.status} if not "
-        f"({plain.reason}), {again.status} if so ({again.reason}). Ask a machine's DNS server instead "
+        f"apply to the names that a name is an alias of, which is not documented: {plain[0].status} if not "
+        f"({plain[0].reason}), {again[0].status} if so ({again[0].reason}). Ask a machine's DNS server instead "
         f"(--ampls-resolver={via.label}=ADDRESS)"
     )
 
 
-def _walk(via: VirtualNetwork, name: str, seen: frozenset[str], *, again: bool) -> ComputedAnswer:
-    """Follow a name; ``again`` says whether rules apply to what it is an alias of."""
-    chain = [name]
-    while len(chain) <= _LONGEST:
-        asked = chain[-1]
-        zone = linked_zone(via, asked)
-        rules = () if zone or (len(chain) > 1 and not again) else rules_for(via, asked)
-        alias = None
-        if rules:
-            answer = _forwarded(via, rules, asked, seen)
-            alias = answer.chain[1] if again and len(answer.chain) > 1 else None
-        elif zone is not None:
-            held = look_up(zone.zone, asked)
-            alias = held.alias if held else None
-            answer = _from_zone(zone, via, asked)
-        else:
-            answer = _public(via, asked)
-            alias = _public_alias(via, asked)
-        if alias is None:
-            return msgspec.structs.replace(answer, chain=(*chain[:-1], *answer.chain))
-        chain.append(alias)
-    reason = f"its aliases lead in a circle: {', '.join(dict.fromkeys(chain))}"
-    return ComputedAnswer(status=AnswerStatus.LOOP, chain=tuple(dict.fromkeys(chain)), reason=reason)
+def _walk(
+    via: VirtualNetwork, chain: tuple[str, ...], seen: frozenset[str], *, again: bool
+) -> list[ComputedAnswer]:
+    """Follow the last name of a chain; ``again`` says whether rules apply to what a name is an alias of."""
+    asked = chain[-1]
+    if len(chain) > _LONGEST:
+        names = dict.fromkeys(chain)
+        reason = f"its aliases lead in a circle: {', '.join(names)}"
+        return [ComputedAnswer(status=AnswerStatus.LOOP, chain=tuple(names), reason=reason)]
+    zone = linked_zone(via, asked)
+    if zone is not None:
+        held = look_up(zone.zone, asked)
+        found, alias = _from_zone(zone, via, asked), held.alias if held else None
+    elif rules := rules_for(via, asked) if again or len(chain) == 1 else ():
+        return _forwarded(via, rules, chain, seen, again=again)
+    else:
+        found, alias = _public(via, asked), _public_alias(via, asked)
+    if alias is not None:
+        return _walk(via, (*chain, alias), seen, again=again)
+    return [msgspec.structs.replace(found, chain=chain)]
 
 
 def _forwarded(
-    via: VirtualNetwork, rules: Iterable[ForwardingRule], name: str, seen: frozenset[str]
-) -> ComputedAnswer:
-    return _from_each(forwarded_to(via, rules), name, seen | {via.key})
+    via: VirtualNetwork,
+    rules: Iterable[ForwardingRule],
+    chain: tuple[str, ...],
+    seen: frozenset[str],
+    *,
+    again: bool,
+) -> list[ComputedAnswer]:
+    """Return what the targets of rules answer for the last name of a chain."""
+    found: list[ComputedAnswer] = []
+    for target in forwarded_to(via, rules):
+        for answer in _from_azure(target, chain[-1], seen | {via.key}):
+            if again and len(answer.chain) > 1:
+                found += _walk(via, (*chain, answer.chain[1]), seen, again=True)
+            else:
+                found.append(msgspec.structs.replace(answer, chain=(*chain[:-1], *answer.chain)))
+    return found
 
 
 def _public_alias(via: VirtualNetwork, name: str) -> str | None:

@@ -200,6 +200,9 @@ def _monitor_zones(estate: Estate) -> frozenset[str]:
     )
     known = frozenset(ZONES.get(estate.snapshot.cloud, ()))
     if not known:  # another cloud: what the scopes demand is all there is, and must have been read
-        for gap in (*estate.missing(PrivateLinkScope).values(), *estate.missing(PrivateLinkResource).values()):
+        for gap in (
+            *estate.missing(PrivateLinkScope).values(),
+            *estate.missing(PrivateLinkResource).values(),
+        ):
             raise gap.error()
     return known.union(demanded)

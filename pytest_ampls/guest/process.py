@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import signal
 import subprocess
-import time
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from typing import IO, Final
 
 import msgspec
@@ -17,6 +17,8 @@ __all__ = ["Finished", "run"]
 
 _PIECE: Final = 1 << 16
 _MOST_ERRORS: Final = 1 << 16
+_GRACE: Final = 2.0
+"""Seconds for the rest of the output to arrive once the program has ended."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,98 +45,83 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float, most: int) -
     Raises:
         OSError: the program cannot be started.
     """
-    environment = {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     process = subprocess.Popen(  # noqa: S603  # argv is built here, without a shell
         argv,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env={**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"},
         start_new_session=True,
     )
-    with process:
-        exchange = _Exchange(process, stdin, most)
-        try:
-            in_time = exchange.finish(time.monotonic() + timeout)
-        finally:
-            if process.poll() is None:
-                _end(process)
-    status = process.returncode if in_time and not exchange.overflowed else None
+    stdin_pipe = process.stdin
+    assert stdin_pipe is not None  # all three are pipes
+    assert process.stdout is not None
+    assert process.stderr is not None
+    stdout = _Collector(process.stdout, most, full=lambda: _end(process))
+    stderr = _Collector(process.stderr, _MOST_ERRORS)
+    threads = [
+        _started(stdout.collect),
+        _started(stderr.collect),
+        _started(lambda: _feed(stdin_pipe, stdin)),
+    ]
+    try:
+        process.wait(timeout)
+        timed_out = False
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    finally:
+        _end(process)  # what the program left behind would keep its outputs open
+    for thread in threads:
+        thread.join(_GRACE)
+    status = None if timed_out or stdout.is_full else process.returncode
     return Finished(
         status=status,
-        stdout=bytes(exchange.stdout),
-        stderr=bytes(exchange.stderr),
-        timed_out=not in_time,
-        overflowed=exchange.overflowed,
+        stdout=bytes(stdout.kept),
+        stderr=bytes(stderr.kept),
+        timed_out=timed_out,
+        overflowed=stdout.is_full,
     )
+
+
+def _started(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-class _Exchange:
-    """Feeds a process and collects what it prints."""
+def _feed(stream: IO[bytes], text: bytes) -> None:
+    # A program that reads no more says why by its status and its output. Closing tries to write the rest once more.
+    with contextlib.suppress(OSError):
+        stream.write(text)
+    with contextlib.suppress(OSError):
+        stream.close()
 
-    def __init__(self, process: subprocess.Popen[bytes], stdin: bytes, most: int) -> None:
-        self.stdout = bytearray()
-        self.stderr = bytearray()
-        self.overflowed = False
-        self._process = process
-        self._left = memoryview(stdin)
+
+class _Collector:
+    """Keeps the beginning of an output, and reads the rest so that the program can go on."""
+
+    def __init__(self, stream: IO[bytes], most: int, *, full: Callable[[], None] | None = None) -> None:
+        self.kept = bytearray()
+        self.is_full = False
+        self._stream = stream
         self._most = most
-        self._open = 2  # outputs that may still bring something
+        self._full = full
 
-    def finish(self, deadline: float) -> bool:
-        """Exchange until both outputs are closed and the process is gone; False where time was up before."""
-        process = self._process
-        assert process.stdin is not None  # all three are pipes
-        assert process.stdout is not None
-        assert process.stderr is not None
-        with selectors.DefaultSelector() as selector:
-            os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
-            selector.register(process.stdout, selectors.EVENT_READ, self.stdout)
-            selector.register(process.stderr, selectors.EVENT_READ, self.stderr)
-            while self._open:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                for key, _ in selector.select(left):
-                    self._move(selector, key)
-                if self.overflowed:
-                    return True
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def _move(self, selector: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-        stream: IO[bytes] = key.fileobj  # type: ignore[assignment]  # only pipes are registered
-        if key.data is None:
-            self._feed(selector, stream)
-            return
-        piece = os.read(stream.fileno(), _PIECE)
-        if not piece:
-            selector.unregister(stream)
-            self._open -= 1
-        elif key.data is self.stderr:
-            self.stderr += piece[: max(0, _MOST_ERRORS - len(self.stderr))]
-        else:
-            self.stdout += piece
-            self.overflowed = len(self.stdout) > self._most
-
-    def _feed(self, selector: selectors.BaseSelector, stream: IO[bytes]) -> None:
-        try:
-            self._left = self._left[os.write(stream.fileno(), self._left[:_PIECE]) :]
-        except BrokenPipeError:  # it reads no more; its status and its output say why
-            self._left = self._left[:0]
-        if not self._left:
-            selector.unregister(stream)
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
+    def collect(self) -> None:
+        """Read until the output is closed, or full where that ends the program."""
+        with contextlib.suppress(OSError, ValueError), self._stream:
+            while piece := os.read(self._stream.fileno(), _PIECE):
+                self.kept += piece[: max(0, self._most - len(self.kept))]
+                if len(self.kept) >= self._most and self._full is not None:
+                    self.is_full = True
+                    self._full()
+                    return

@@ -24,6 +24,10 @@ _NO_ADDRESS: Final[Mapping[str, str]] = {
 }
 _LOG_TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)")
 _LONGEST_LOG_LINE: Final = 400
+# A log is other people's text: tokens (RFC 7519) and signatures of shared access do not go into snapshots.
+_SECRETS: Final = re.compile(
+    r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}|(?i:(?<=[?&;]sig=)|(?<=bearer )|(?<=accountkey=))[^\s&;\"']+"
+)
 
 
 class _UnfitError(ValueError):
@@ -209,7 +213,8 @@ def _log(lines: Sequence[str], _request: Request) -> tuple[LogError, ...]:
     found = []
     for line in lines:
         when, _, text = line.partition(" ")
-        found.append(LogError(line=decoded(text)[:_LONGEST_LOG_LINE], seconds=_seconds(when)))
+        shown = _SECRETS.sub("[removed]", decoded(text))[:_LONGEST_LOG_LINE]
+        found.append(LogError(line=shown, seconds=_seconds(when)))
     return tuple(found)
 
 

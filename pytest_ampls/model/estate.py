@@ -212,7 +212,9 @@ class Estate:
         lies in it is unverified, and so is whatever leads into it; what lies elsewhere is judged by what is known.
         """
         found = self.unread(cls)
-        return {where: gap for where, gap in found.items() if "/".join(where.split("/")[:3]) not in self._lost}
+        return {
+            where: gap for where, gap in found.items() if "/".join(where.split("/")[:3]) not in self._lost
+        }
 
     @cached_property
     def _lost(self) -> frozenset[str]:

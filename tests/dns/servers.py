@@ -82,10 +82,21 @@ def _authority(zone: Zone) -> Node:
         "@ 0 IN SOA ns.invalid. h.invalid. 1 60 60 60 0",
         "@ 0 IN NS ns.invalid.",
     ]
+    # Names that exist only because something lies below them (RFC 4592 §2.2.2) are no nodes of unbound's zones,
+    # so its wildcards would reach past them.
+    lines += [f'{label} 0 IN TXT "between"' for label in _between(zone)]
     for label, record in zone.records:
         lines += _lines(label, record)
     kind = (f'name: "{zone.origin}"', "for-downstream: yes", "for-upstream: no")
     return Node("unbound", ("auth-zone", *kind), zone=tuple(lines))
+
+
+def _between(zone: Zone) -> list[str]:
+    """Return the names, relative to the zone, that have no record and have one below them."""
+    names = {label for label, _ in zone.records}
+    return sorted(
+        {label.split(".", cut)[cut] for label in names for cut in range(1, label.count(".") + 1)} - names
+    )
 
 
 def _lines(label: str, record: Record) -> Iterator[str]:
@@ -109,7 +120,7 @@ def _redirecting(zone: Zone) -> Node:
     } - names
     lines += [
         f"{zone.origin} 0 IN CNAME *.",
-        *(f"{label}.{zone.origin} 0 IN CNAME *." for label in sorted(between)),
+        *(f"{label}.{zone.origin} 0 IN CNAME *." for label in _between(zone)),
     ]
     for label, record in zone.records:
         own = f"{label}.{zone.origin}"

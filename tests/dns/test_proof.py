@@ -34,7 +34,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 def computed(answer: ComputedAnswer) -> tuple[str, frozenset[str]]:
     """Return what a client would notice of a computed answer."""
-    return _STATUS[answer.status], frozenset(answer.addresses)
+    return _STATUS.get(answer.status, answer.status.value), frozenset(answer.addresses)
 
 
 def noticed(status: str, addresses: frozenset[str]) -> tuple[str, frozenset[str]]:

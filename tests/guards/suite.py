@@ -13,6 +13,7 @@ from typing import Any
 from pytest_ampls import conformance
 from pytest_ampls.catalogue import ConformanceError, NotApplicable, Verdict, judgements
 from pytest_ampls.errors import EvidenceError
+from pytest_ampls.lab import faults
 from pytest_ampls.model import Estate, Snapshot
 from pytest_ampls.reading import read_snapshot
 from pytest_ampls.settings import Settings
@@ -83,8 +84,16 @@ def explain(outcomes: Outcomes, *verdicts: Verdict) -> str:
 
 @lru_cache(maxsize=8)
 def lab_snapshot(spec: str) -> Snapshot:
-    """Read a lab estate, once for each spec."""
-    return read_snapshot(Settings(lab=spec, dns_timeout=2.0, origins={"lab": "--ampls-lab"}))
+    """Read a lab estate, once for each spec; guests are looked at where one of its faults is in them."""
+    kinds = {faults()[part.partition("=")[0]].kind for part in spec.split("+")[1:]}
+    settings = Settings(
+        lab=spec,
+        dns_timeout=2.0,
+        run_command="guest" in kinds,
+        guest_timeout=5.0,
+        origins={"lab": "--ampls-lab"},
+    )
+    return read_snapshot(settings)
 
 
 def lab_outcomes(spec: str) -> Outcomes:

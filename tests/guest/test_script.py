@@ -16,7 +16,7 @@ from pytest_ampls.guest.state import state_of
 from pytest_ampls.guest.transcript import Transcript, merged, transcript
 from pytest_ampls.model.guest_questions import GuestQuestions
 from pytest_ampls.model.guest_state import GuestState
-from tests.guest.sshd import CHUNKS, HANDLER, LOG, NOWHERE, ODS
+from tests.guest.sshd import CHUNKS, HANDLER, LOG, NOWHERE, ODS, SECRET
 
 NONCE = "5eed0001"
 QUESTIONS = GuestQuestions(names=(HANDLER, ODS, NOWHERE), identities=("client_id#1", ""))
@@ -71,6 +71,7 @@ def said(
     argv = [command, *shell[1:], "-s"]
     done = subprocess.run(argv, input=text.encode(), env=environment, capture_output=True, check=True)
     assert done.stderr == b""
+    assert SECRET.encode() not in done.stdout  # the token of the metadata service
     return transcript(done.stdout, request.nonce)
 
 

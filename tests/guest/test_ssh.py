@@ -272,7 +272,7 @@ def test_a_host_without_access_is_none(estate: Estate) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["-oProxyCommand=touch${IFS}owned", "a;touch owned", "$(touch owned)", "x y", "a%20b"]
+    "name", ["-oProxyCommand=touch${IFS}owned", "a;touch owned", "-Fowned", "$(touch owned)", "x y", "a%20b"]
 )
 def test_names_of_documents_are_no_commands(tmp_path: Path, name: str) -> None:
     """A machine whose name is an option or a command is not connected to."""

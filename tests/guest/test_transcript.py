@@ -82,6 +82,23 @@ def test_a_whole_answer() -> None:
     assert found.log[1].seconds == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET https://x?sv=1&sig=c2VjcmV0&se=2",
+        "Authorization: Bearer c2VjcmV0",
+        "token eyJhbGciOiJub25lIn0.eyJzIjoiYzJWamNtVjAifQ.c2VjcmV0 refused",
+        "AccountKey=c2VjcmV0;x",
+    ],
+)
+def test_secrets_in_a_log_are_not_kept(line: str) -> None:
+    """What looks like a token or a signature is taken out."""
+    found = state(spoken({**WHOLE, "log": [f"- {line}"]}))
+    assert found.log is not None
+    assert "c2VjcmV0" not in found.log[0].line
+    assert "[removed]" in found.log[0].line
+
+
 def test_every_part_is_parsed() -> None:
     """Nothing that the script tells is left on the way."""
     assert set(WHOLE) == set(PARTS)

@@ -58,17 +58,22 @@ def test_a_tally_travels_as_plain_data() -> None:
     """Workers send it with their reports; what the controller adds up is what one process counts."""
     estate = monitored_estate().build()
     whole, parts = Record(), [Record(), Record()]
-    for number, name in enumerate(("vm1", "vm1", "flexible")):
+    for number, name in enumerate(("vm1", "vm1", "flexible", "vm1")):
         for record in (whole, parts[number % 2]):
             with recorded(record):
                 assert_rule_association(machine(estate, name))
+            record.add(_judgement(Verdict.BROKEN, number))
+            record.add(_judgement(Verdict.UNVERIFIED, number, "refused"))
     merged = Tally()
     for part in parts:
         plain = msgspec.to_builtins(part.tally)
-        assert msgspec.json.decode(msgspec.json.encode(plain)) == plain
+        assert msgspec.json.decode(msgspec.json.encode(plain), type=Tally) == part.tally
         merged.merge(msgspec.convert(plain, Tally))
-    assert merged == whole.tally
-    assert merged.counts == {"AMPLS401": {Verdict.HELD: 2, Verdict.NOT_APPLICABLE: 1}}
+    assert merged.counts == whole.tally.counts
+    assert merged.counts["AMPLS401"][Verdict.HELD] == 3
+    assert merged.reasons == {"refused": 4}
+    assert merged.excuses == whole.tally.excuses
+    assert {found.resource_id for found in merged.broken} == {"/vm0", "/vm1", "/vm2", "/vm3"}
 
 
 def test_the_order_of_workers_does_not_show() -> None:
