@@ -11,7 +11,7 @@ import msgspec
 from pytest_ampls import resolver
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
-from pytest_ampls.model.evidence import Snapshot, VantagePoint
+from pytest_ampls.model.evidence import VantagePoint
 from pytest_ampls.model.needs import ANSWERS, GUESTS, Needs
 from pytest_ampls.model.network import PrivateEndpoint
 
@@ -20,44 +20,41 @@ if TYPE_CHECKING:
     from pytest_ampls.model.guest_state import GuestState
     from pytest_ampls.settings import Settings
 
-__all__ = ["observed"]
+__all__ = ["observe"]
 
 Say = Callable[[str], None]
 
 
-def observed(
-    snapshot: Snapshot,
+def observe(
+    estate: Estate,
     settings: Settings,
     vantage_points: tuple[VantagePoint, ...],
     client: ArmClient,
     on_progress: Say,
     *,
     needs: Needs | None = None,
-) -> Snapshot:
-    """Return a snapshot together with what was seen beside the configuration.
+) -> None:
+    """Look at what is beside the configuration, and let the estate have it.
 
     Args:
-        snapshot: the documents; what it holds of earlier observations is kept where it is not needed anew.
+        estate: the documents; what it holds of earlier observations is kept where it is not needed anew.
         settings: what is to be looked at, and how.
         vantage_points: where DNS is asked.
         client: an opened client, for Run Command.
         on_progress: gets a line of text now and then.
         needs: what to look at again; None looks at everything.
     """
-    estate = Estate(snapshot)
-    anew = needs is None or ANSWERS in needs.types
-    kept = () if anew else snapshot.answers
+    before = estate.snapshot
+    kept = () if needs is None or ANSWERS in needs.types else before.answers
     known = {answer.name for answer in kept}  # every vantage point was asked for each of them
     names = [name for name in _names_to_ask(estate) if name not in known]
     answers = resolver.resolve_all(
         vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout
     )
-    guests = (
-        _guests(estate, settings, client, on_progress) if needs is None or GUESTS in needs.types else None
-    )
-    return msgspec.structs.replace(
-        snapshot, answers=kept + answers, guests=snapshot.guests if guests is None else guests
-    )
+    guests = before.guests
+    if needs is None or GUESTS in needs.types:
+        guests = _guests(estate, settings, client, on_progress)
+    estate.renew(msgspec.structs.replace(before, answers=kept + answers, guests=guests))
 
 
 def _names_to_ask(estate: Estate) -> tuple[str, ...]:

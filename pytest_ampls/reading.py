@@ -16,7 +16,7 @@ from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot, Statistics, VantagePoint
 from pytest_ampls.model.needs import Needs
-from pytest_ampls.observing import observed
+from pytest_ampls.observing import observe
 from pytest_ampls.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Source:
         self._credential = credential
         self._stack = ExitStack()
         self._connection: _Connection | None = None
+        self._estate: Estate | None = None
         self.newest: Snapshot | None = None
         """What was read last, where it will be read again."""
 
@@ -143,8 +144,14 @@ class Source:
             self._connection = self._connect()
         return self._connection
 
-    def _kept(self, snapshot: Snapshot) -> Snapshot:
+    def estate(self, snapshot: Snapshot) -> Estate:
+        """Return the estate of a snapshot: the one that was made while it was read, or another."""
+        made, self._estate = self._estate, None
+        return made if made is not None and made.snapshot is snapshot else Estate(snapshot)
+
+    def _kept(self, estate: Estate) -> Snapshot:
         """Return what was read, and record it where that is asked for."""
+        self._estate, snapshot = estate, estate.snapshot
         _refuse_unreadable(snapshot)
         self.newest = snapshot if self._settings.wait else None
         if self._settings.snapshot_out:
@@ -260,7 +267,7 @@ def _client(connection: _Connection, progress: Progress) -> ArmClient:
     )
 
 
-def _read(connection: _Connection, suspects: Suspects | None, progress: Progress) -> Snapshot:
+def _read(connection: _Connection, suspects: Suspects | None, progress: Progress) -> Estate:
     from pytest_ampls.arm.confirm import confirm
     from pytest_ampls.arm.inventory import read_estate
 
@@ -274,23 +281,25 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
             discovery=settings.discovery,
             on_progress=progress,
         )
-        snapshot = Snapshot(
-            cloud=cloud.name,
-            arm_endpoint=cloud.arm_endpoint,
-            read_at=started,
-            subscriptions=subscriptions,
-            readings=readings,
-            vantage_points=connection.vantage_points,
+        estate = Estate(
+            Snapshot(
+                cloud=cloud.name,
+                arm_endpoint=cloud.arm_endpoint,
+                read_at=started,
+                subscriptions=subscriptions,
+                readings=readings,
+                vantage_points=connection.vantage_points,
+            )
         )
         if suspects is not None and any(reading.source == "graph" for reading in readings):
             # The index lags: what a verdict is about to fail on is read again from its provider.
-            confirmed = confirm(client, readings, suspects(Estate(snapshot)), on_progress=progress)
-            snapshot = msgspec.structs.replace(snapshot, readings=confirmed)
-        snapshot = observed(snapshot, settings, connection.vantage_points, client, progress)
-        return _with_statistics(snapshot, client.statistics(), started)
+            confirmed = confirm(client, readings, suspects(estate), on_progress=progress)
+            estate.renew(msgspec.structs.replace(estate.snapshot, readings=confirmed))
+        observe(estate, settings, connection.vantage_points, client, progress)
+        return _with_statistics(estate, client.statistics(), started)
 
 
-def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progress: Progress) -> Snapshot:
+def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progress: Progress) -> Estate:
     from pytest_ampls.arm.refresh import refresh
 
     started = time.time()
@@ -303,16 +312,17 @@ def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progres
             discovery=connection.settings.discovery,
             on_progress=progress,
         )
-        snapshot = msgspec.structs.replace(before, readings=readings)
+        estate = Estate(msgspec.structs.replace(before, readings=readings))
         settings, points = connection.settings, connection.vantage_points
-        snapshot = observed(snapshot, settings, points, client, progress, needs=needs)
-        return _with_statistics(snapshot, _together(before.statistics, client.statistics()), started)
+        observe(estate, settings, points, client, progress, needs=needs)
+        return _with_statistics(estate, _together(before.statistics, client.statistics()), started)
 
 
-def _with_statistics(snapshot: Snapshot, statistics: Statistics, started: float) -> Snapshot:
-    lookups, seconds = len(snapshot.answers), time.time() - started
+def _with_statistics(estate: Estate, statistics: Statistics, started: float) -> Estate:
+    lookups, seconds = len(estate.snapshot.answers), time.time() - started
     counted = msgspec.structs.replace(statistics, seconds=seconds, lookups=lookups)
-    return msgspec.structs.replace(snapshot, statistics=counted)
+    estate.renew(msgspec.structs.replace(estate.snapshot, statistics=counted))
+    return estate
 
 
 def _together(before: Statistics, more: Statistics) -> Statistics:

@@ -130,7 +130,7 @@ class Run:
         if self._failure is not None:
             raise self._failure
         try:
-            estate = Estate(self.snapshot)
+            estate = self._source.estate(self.snapshot)
             if is_empty(estate):
                 names = (
                     ", ".join(subscription.id for subscription in estate.subscriptions) or "no subscription"

@@ -25,6 +25,7 @@ from pytest_ampls.model.dns_resolver import (
     RulesetLink,
 )
 from pytest_ampls.model.evidence import Answer, Gap, Reading, Snapshot, Subscription, VantagePoint
+from pytest_ampls.model.holdings import Holdings
 from pytest_ampls.model.joins import associations_by_target, links_by_network
 from pytest_ampls.model.machine import ArcMachineExtension, Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
@@ -92,7 +93,7 @@ RESOURCE_CLASSES: Final[Mapping[str, type[Resource]]] = {cls.ARM_TYPE.lower(): c
 """Resource type in lower case to the class of the model."""
 
 
-class Estate:
+class Estate(Holdings):
     """Everything that was read of an estate.
 
     Navigation never turns "could not be read" into "is not there": a collection that was not
@@ -316,78 +317,6 @@ class Estate:
         source: str = resource.__dict__["_source"]
         below = any(self._table(cls).is_indexed(resource.key) for cls in _BELOW.get(type(resource), ()))
         return "graph" if below else source
-
-    # ---------------------------------------------------------------- collections
-
-    @property
-    def private_link_scopes(self) -> tuple[PrivateLinkScope, ...]:
-        """Every private link scope."""
-        return self.all(PrivateLinkScope)
-
-    @property
-    def workspaces(self) -> tuple[Workspace, ...]:
-        """Every Log Analytics workspace."""
-        return self.all(Workspace)
-
-    @property
-    def application_insights(self) -> tuple[ApplicationInsights, ...]:
-        """Every Application Insights component."""
-        return self.all(ApplicationInsights)
-
-    @property
-    def data_collection_endpoints(self) -> tuple[DataCollectionEndpoint, ...]:
-        """Every data collection endpoint."""
-        return self.all(DataCollectionEndpoint)
-
-    @property
-    def data_collection_rules(self) -> tuple[DataCollectionRule, ...]:
-        """Every data collection rule."""
-        return self.all(DataCollectionRule)
-
-    @property
-    def virtual_machines(self) -> tuple[VirtualMachine, ...]:
-        """Every virtual machine, instances of Flexible scale sets included."""
-        return self.all(VirtualMachine)
-
-    @property
-    def scale_sets(self) -> tuple[VirtualMachineScaleSet, ...]:
-        """Every scale set."""
-        return self.all(VirtualMachineScaleSet)
-
-    @property
-    def arc_machines(self) -> tuple[ArcMachine, ...]:
-        """Every Arc machine."""
-        return self.all(ArcMachine)
-
-    @property
-    def machines(self) -> tuple[Machine, ...]:
-        """Everything that carries associations: VMs, Arc machines, Uniform scale sets."""
-        uniform = (scale_set for scale_set in self.scale_sets if not scale_set.is_flexible)
-        return (*self.virtual_machines, *self.arc_machines, *uniform)
-
-    @property
-    def virtual_networks(self) -> tuple[VirtualNetwork, ...]:
-        """Every VNet."""
-        return self.all(VirtualNetwork)
-
-    @property
-    def private_endpoints(self) -> tuple[PrivateEndpoint, ...]:
-        """Every private endpoint of an Azure Monitor private link scope."""
-        return tuple(endpoint for endpoint in self.all(PrivateEndpoint) if endpoint.is_azure_monitor)
-
-    @property
-    def private_dns_zones(self) -> tuple[PrivateDnsZone, ...]:
-        """Every private DNS zone."""
-        return self.all(PrivateDnsZone)
-
-    @property
-    def client_networks(self) -> tuple[VirtualNetwork, ...]:
-        """The VNets that machines are in."""
-        found: dict[str, VirtualNetwork] = {}
-        for machine in (*self.virtual_machines, *self.scale_sets):
-            for network in machine.virtual_networks:
-                found.setdefault(network.key, network)
-        return tuple(found.values())
 
     # ---------------------------------------------------------------- joins
 

@@ -114,10 +114,6 @@ def _redirecting(zone: Zone) -> Node:
         "@ 0 IN SOA ns.invalid. h.invalid. 1 60 60 60 0",
         "@ 0 IN NS ns.invalid.",
     ]
-    names = {label for label, _ in zone.records}
-    between = {
-        label.split(".", cut)[cut] for label in names for cut in range(1, label.count(".") + 1)
-    } - names
     lines += [
         f"{zone.origin} 0 IN CNAME *.",
         *(f"{label}.{zone.origin} 0 IN CNAME *." for label in _between(zone)),
