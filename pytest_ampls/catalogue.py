@@ -71,6 +71,8 @@ class Evidence(StrEnum):
     """Documents of Azure Resource Manager."""
     DNS = "DNS answers"
     """Live answers from a vantage point."""
+    PROBE = "connections"
+    """TCP and TLS to the addresses of private endpoints."""
     GUEST = "guests"
     """What a machine's own system says."""
 
@@ -162,6 +164,8 @@ class Rule(Generic[P]):
     controls: tuple[str, ...]
     permissions: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    derived: bool
+    """It judges by what other rules find. The shipped suite has those, and leaves it to the user's own tests."""
     check: Callable[P, Iterator[Finding]]
 
     def __init__(self, check: Callable[P, Iterator[Finding]], **metadata: Any) -> None:
@@ -201,6 +205,8 @@ class Rule(Generic[P]):
         """
         __tracebackhide__ = True
         subject = _subject(self, args)
+        if len(args) == 1 and not kwargs and subject.estate.holds(subject, self.id):
+            return _note(self.id, subject, Verdict.HELD)
         findings: list[Finding] = []
         unverified = None
         try:
@@ -246,6 +252,7 @@ def rule(
     permissions: tuple[str, ...],
     controls: tuple[str, ...] = (),
     evidence: tuple[Evidence, ...] = (Evidence.CONFIGURATION,),
+    derived: bool = False,
 ) -> Callable[[Callable[P, Iterator[Finding]]], Rule[P]]:
     """Declare a rule on the generator that checks it.
 
@@ -259,6 +266,7 @@ def rule(
         permissions: the RBAC actions that its evidence needs.
         controls: ids of the Microsoft cloud security benchmark controls it serves.
         evidence: what it looks at.
+        derived: it judges by what other rules find, and is no part of the shipped suite.
     """
 
     def declare(check: Callable[P, Iterator[Finding]]) -> Rule[P]:
@@ -275,6 +283,7 @@ def rule(
             permissions=permissions,
             controls=controls,
             evidence=evidence,
+            derived=derived,
         )
         _CATALOGUE[id] = declared
         return declared

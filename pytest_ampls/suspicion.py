@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from pytest_ampls.assertions import CATALOGUE
@@ -25,6 +26,8 @@ def suspects(estate: Estate, requirements: Requirements) -> Iterator[str]:
     Only machines can rest on the index; everything else is read from its provider anyway.
     """
     plain = not (requirements.expectations or requirements.left_out)
+    good: list[tuple[Machine, frozenset[str]]] = []
+    bad = False
     for kind in _KINDS:
         rules = [rule for rule in CATALOGUE.values() if _first_parameter(rule) == kind]
         if not estate.snapshot.guests:
@@ -32,11 +35,38 @@ def suspects(estate: Estate, requirements: Requirements) -> Iterator[str]:
             rules = [rule for rule in rules if Evidence.GUEST not in rule.evidence]
         for machine in SUBJECTS[kind].resources(estate):
             if plain:
-                failed = any(_is_broken(rule, machine, {}) for rule in rules)
-            else:
-                failed = any(_fails(rule, machine, requirements) for rule in rules)
-            if failed:
-                yield machine.id
+                held = _held(rules, machine)
+                if held is not None:
+                    good.append((machine, _shared(frozenset(held))))
+                    continue
+            elif not any(_fails(rule, machine, requirements) for rule in rules):
+                continue
+            bad = True
+            yield machine.id
+    if not bad:  # nothing is read again, so what was seen to hold holds
+        for machine, rules_held in good:
+            estate.remember(machine, rules_held)
+
+
+@cache
+def _shared(held: frozenset[str]) -> frozenset[str]:
+    """Return one set for all machines of which the same rules hold: there may be very many of them."""
+    return held
+
+
+def _held(rules: list[Rule[Any]], machine: Machine) -> list[str] | None:
+    """Return the rules that hold for a machine, None where one is broken or unverified."""
+    found = []
+    for rule in rules:
+        try:
+            if next(rule.check(machine), None) is not None:
+                return None
+            found.append(rule.id)
+        except NotApplicable:
+            continue
+        except EvidenceError:
+            return None
+    return found
 
 
 def _first_parameter(rule: Rule[Any]) -> str:

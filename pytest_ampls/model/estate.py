@@ -139,6 +139,15 @@ class Estate(Holdings):
             self._watched[-1] |= found[1]
         return found[0]  # type: ignore[return-value]  # what this very function returned
 
+    def remember(self, resource: Resource, rules: frozenset[str]) -> None:
+        """Note the rules, by id, that hold for a resource as they are, until other documents are read."""
+        resource.__dict__["_held"] = self.snapshot.readings, rules
+
+    def holds(self, resource: Resource, rule_id: str) -> bool:
+        """Tell whether a rule was seen to hold for a resource, on the very documents that the estate has now."""
+        readings, rules = resource.__dict__.get("_held", (None, ()))
+        return readings is self.snapshot.readings and rule_id in rules
+
     @contextmanager
     def watched(self) -> Iterator[set[str]]:
         """Collect what is looked at inside the ``with`` block: resource types, and whether DNS answers are."""

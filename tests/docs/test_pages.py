@@ -56,7 +56,8 @@ def test_every_option_is_documented() -> None:
     assert "{ampls-options}" in (REFERENCE / "options.md").read_text(encoding="utf-8")
     table = _extension("tables").options_markdown()
     for option in OPTIONS:
-        row = next(line for line in table.splitlines() if line.startswith(f"| `{option.flag}="))
+        shown = f"| `{option.flag}`" if option.switch else f"| `{option.flag}="
+        row = next(line for line in table.splitlines() if line.startswith(shown))
         assert f"`{option.ini}`" in row
         assert f"`{option.env}`" in row
         assert option.help.replace("|", "\\|") in row
