@@ -1,23 +1,25 @@
-"""Looking at the world beside the configuration: what DNS answers, what guests tell."""
+"""Looking at the world beside the configuration: DNS answers, handshakes, guests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pytest_ampls import resolver
+from pytest_ampls.effective.computed_points import computed_answers, settled
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import VantagePoint
-from pytest_ampls.model.needs import ANSWERS, GUESTS, Needs
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, Needs
 from pytest_ampls.model.network import PrivateEndpoint
 
 if TYPE_CHECKING:
     from pytest_ampls.arm.client import ArmClient
     from pytest_ampls.model.guest_state import GuestState
+    from pytest_ampls.model.handshake import Handshake
     from pytest_ampls.settings import Settings
 
 __all__ = ["observe"]
@@ -32,6 +34,7 @@ def observe(
     client: ArmClient,
     on_progress: Say,
     *,
+    address_map: Mapping[str, str] | None = None,
     needs: Needs | None = None,
 ) -> None:
     """Look at what is beside the configuration, and let the estate have it.
@@ -42,19 +45,46 @@ def observe(
         vantage_points: where DNS is asked.
         client: an opened client, for Run Command.
         on_progress: gets a line of text now and then.
+        address_map: where probes connect to in place of each address; None is the address itself.
         needs: what to look at again; None looks at everything.
+
+    Raises:
+        ConfigurationError: a computed vantage point names a VNet that there is not.
     """
     before = estate.snapshot
+    points = settled(estate, vantage_points)
     kept = () if needs is None or ANSWERS in needs.types else before.answers
+    kept = tuple(answer for answer in kept if not answer.computed)
     known = {answer.name for answer in kept}  # every vantage point was asked for each of them
-    names = [name for name in _names_to_ask(estate) if name not in known]
+    names = _names_to_ask(estate)
     answers = resolver.resolve_all(
-        vantage_points, names, concurrency=settings.concurrency * 2, timeout=settings.dns_timeout
+        points,
+        [name for name in names if name not in known],
+        concurrency=settings.concurrency * 2,
+        timeout=settings.dns_timeout,
     )
-    guests = before.guests
+    computed = computed_answers(estate, points, names)
+    handshakes, guests = before.handshakes, before.guests
+    if settings.probe and (needs is None or HANDSHAKES in needs.types):
+        handshakes = _handshakes(estate, settings, address_map, on_progress)
     if needs is None or GUESTS in needs.types:
         guests = _guests(estate, settings, client, on_progress)
-    estate.renew(msgspec.structs.replace(before, answers=kept + answers, guests=guests))
+    seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests}
+    estate.renew(msgspec.structs.replace(before, vantage_points=points, **seen))
+
+
+def _handshakes(
+    estate: Estate, settings: Settings, address_map: Mapping[str, str] | None, on_progress: Say
+) -> tuple[Handshake, ...]:
+    from pytest_ampls import probe
+
+    return probe.probe_all(
+        probe.targets_of(estate),
+        concurrency=settings.concurrency,
+        ca_bundle=settings.ca_bundle or None,
+        address_map=address_map,
+        on_progress=on_progress,
+    )
 
 
 def _names_to_ask(estate: Estate) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -69,14 +70,39 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Print the catalogue of rules where that is asked for."""
-    if not config.option.ampls_rules:
-        return None
-    from pytest_ampls.assertions import CATALOGUE
-    from pytest_ampls.report.terminal import catalogue_lines
+    """Print the catalogue of rules, or a diagnosis, where that is asked for instead of a run."""
+    if config.option.ampls_rules:
+        from pytest_ampls.assertions import CATALOGUE
+        from pytest_ampls.report.terminal import catalogue_lines
 
-    print("\n".join(catalogue_lines(CATALOGUE)))
-    return 0
+        print("\n".join(catalogue_lines(CATALOGUE)))
+        return 0
+    try:
+        found = settings.read_settings(config)
+        return _diagnose(config, found) if found.diagnose else None
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _diagnose(config: pytest.Config, found: settings.Settings) -> int:
+    """Read the estate, print where the data of some machines stops, and return the exit code."""
+    if not found.configured:
+        raise ConfigurationError(options.UNCONFIGURED)
+    from pytest_ampls import diagnose
+    from pytest_ampls.reading import Source
+    from pytest_ampls.requirements import load_requirements
+
+    requirements = load_requirements(found.requirements)
+    with Source(
+        found,
+        vantage_points=requirements.vantage_points,
+        credential=lambda cloud: config.hook.pytest_ampls_credential(config=config, cloud=cloud),
+        say=lambda line: print(line, file=sys.stderr),
+    ) as source:
+        estate = source.estate(source.read())
+    text, code = diagnose.run(estate, found.diagnose, form=found.diagnose_format, requirements=requirements)
+    print(text)
+    return code
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,7 @@ class _Connection(NamedTuple):
     cloud: Cloud
     credential: TokenCredential
     vantage_points: tuple[VantagePoint, ...]
+    address_map: Mapping[str, str] | None = None
 
 
 class Source:
@@ -219,7 +220,8 @@ def _connect_lab(settings: Settings, wanted: tuple[VantagePoint, ...], stack: Ex
     credential = lab_credential(lab.authority, lab.tenant_id, lab.client_id, lab.client_secret, ca_bundle)
     cloud = discover(lab.arm_endpoint, ca_bundle)
     filled = replace(settings, ca_bundle=ca_bundle, subscriptions=tuple(lab.subscriptions))
-    return _Connection(filled, cloud, credential, (*views, *wanted))
+    address_map = lab.serve_endpoints() if settings.probe else {}
+    return _Connection(filled, cloud, credential, (*views, *wanted), address_map)
 
 
 def _refuse_off_loopback(wanted: tuple[VantagePoint, ...]) -> None:
@@ -295,7 +297,8 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
             # The index lags: what a verdict is about to fail on is read again from its provider.
             confirmed = confirm(client, readings, suspects(estate), on_progress=progress)
             estate.renew(msgspec.structs.replace(estate.snapshot, readings=confirmed))
-        observe(estate, settings, connection.vantage_points, client, progress)
+        points, address_map = connection.vantage_points, connection.address_map
+        observe(estate, settings, points, client, progress, address_map=address_map)
         return _with_statistics(estate, client.statistics(), started)
 
 
@@ -314,7 +317,7 @@ def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progres
         )
         estate = Estate(msgspec.structs.replace(before, readings=readings))
         settings, points = connection.settings, connection.vantage_points
-        observe(estate, settings, points, client, progress, needs=needs)
+        observe(estate, settings, points, client, progress, address_map=connection.address_map, needs=needs)
         return _with_statistics(estate, _together(before.statistics, client.statistics()), started)
 
 
