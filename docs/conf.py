@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "public_api",
     "rules",
+    "symptoms",
     "tables",
 ]
 exclude_patterns = ["_build", "changelog.d"]

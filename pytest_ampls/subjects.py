@@ -118,6 +118,12 @@ def _networks(estate: Estate) -> Iterable[VirtualNetwork]:
 
 
 def _looked_at(estate: Estate) -> Iterable[Machine]:
+    if estate.snapshot.guests:
+        for cls in (
+            VirtualMachine,
+            ArcMachine,
+        ):  # a guest may have told, and its machine not be known any more
+            estate.all(cls)
     return (machine for machine in _machines(estate) if estate.observations.guest(machine) is not None)
 
 

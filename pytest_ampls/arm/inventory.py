@@ -56,6 +56,7 @@ _LISTED: Final = (
     _NETWORKS,
     _PRIVATE_ENDPOINTS,
     "Microsoft.Network/networkInterfaces",
+    "Microsoft.Network/networkSecurityGroups",
     _ZONES,
     _RESOLVERS,
     _RULESETS,

@@ -19,6 +19,19 @@ from pytest_ampls.assertions.data_collection import (
     assert_reserved_name_used_well,
     assert_rule_association,
 )
+from pytest_ampls.assertions.data_path import assert_data_path
+from pytest_ampls.assertions.dns_agreement import assert_public_resolution, assert_resolvers_agree
+from pytest_ampls.assertions.dns_configuration import (
+    assert_blob_zone_shared,
+    assert_forwarders,
+    assert_no_internet_fallback,
+    assert_zones_consistent,
+)
+from pytest_ampls.assertions.endpoint_network import (
+    assert_endpoint_network_policies,
+    assert_route_to_endpoint,
+    assert_subnet_capacity,
+)
 from pytest_ampls.assertions.guest_agent import (
     assert_agent_log_clean,
     assert_agent_reads_dcrs,
@@ -41,6 +54,7 @@ from pytest_ampls.assertions.name_resolution import (
     assert_single_scope_per_dns_boundary,
     assert_zone_reaches_vnet,
 )
+from pytest_ampls.assertions.packet_filter import assert_nsg_allows_endpoint
 from pytest_ampls.assertions.private_endpoint import (
     assert_connection_approved,
     assert_endpoint_addresses,
@@ -58,6 +72,11 @@ from pytest_ampls.assertions.scope import (
     assert_scoped_resources_resolve,
     assert_workspace_in_scope,
 )
+from pytest_ampls.assertions.transport import (
+    assert_chain_not_resigned,
+    assert_endpoint_reachable,
+    assert_tls_minimum,
+)
 from pytest_ampls.catalogue import CATALOGUE
 
 __all__ = [
@@ -71,15 +90,21 @@ __all__ = [
     "assert_answer_matches_configuration",
     "assert_app_insights_in_scope",
     "assert_association_limit",
+    "assert_blob_zone_shared",
+    "assert_chain_not_resigned",
     "assert_config_endpoint_association",
     "assert_config_endpoint_in_scope",
     "assert_config_endpoint_region",
     "assert_configuration_downloaded",
     "assert_connection_approved",
+    "assert_data_path",
     "assert_dce_in_scope",
     "assert_destinations_in_scope",
     "assert_endpoint_addresses",
+    "assert_endpoint_network_policies",
+    "assert_endpoint_reachable",
     "assert_flexible_instances_use_uami",
+    "assert_forwarders",
     "assert_guest_disk",
     "assert_guest_reaches_endpoints",
     "assert_guest_resolution",
@@ -87,21 +112,29 @@ __all__ = [
     "assert_instances_associated",
     "assert_no_empty_zone",
     "assert_no_hosts_override",
+    "assert_no_internet_fallback",
     "assert_no_legacy_agent",
     "assert_not_unreachable",
+    "assert_nsg_allows_endpoint",
     "assert_private_resolution",
     "assert_public_access_disabled",
+    "assert_public_resolution",
     "assert_query_access_mode",
     "assert_records_current",
     "assert_records_present",
     "assert_reserved_name_used_well",
+    "assert_resolvers_agree",
+    "assert_route_to_endpoint",
     "assert_rule_association",
     "assert_scoped_resources_resolve",
     "assert_single_scope_per_dns_boundary",
     "assert_single_scope_per_vnet",
+    "assert_subnet_capacity",
+    "assert_tls_minimum",
     "assert_token_acquired",
     "assert_workspace_in_scope",
     "assert_zone_group_complete",
     "assert_zone_group_zones_exist",
     "assert_zone_reaches_vnet",
+    "assert_zones_consistent",
 ]

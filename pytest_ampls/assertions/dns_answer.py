@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import Final
 
 from pytest_ampls.catalogue import Finding, az_rest
-from pytest_ampls.effective.live import AddressClass, AnswerKind, LiveAnswer, address_class
+from pytest_ampls.effective.live import (
+    AddressClass,
+    AnswerKind,
+    LiveAnswer,
+    address_class,
+    said_by_answer,
+    said_by_configuration,
+)
 from pytest_ampls.effective.name_resolution import (
     AnswerStatus,
     ComputedAnswer,
@@ -21,7 +29,25 @@ from pytest_ampls.model.network import PrivateEndpoint
 from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet
 from pytest_ampls.model.vantage import Resolver
 
-__all__ = ["dig", "disagreement", "on_answer", "on_zone", "phrase", "zone_answer"]
+__all__ = [
+    "FORWARDING_READ",
+    "ask_again",
+    "disagreement",
+    "on_answer",
+    "on_zone",
+    "phrase",
+    "said_by_answer",
+    "zone_answer",
+]
+
+FORWARDING_READ: Final = (
+    "Microsoft.Network/dnsResolvers/read",
+    "Microsoft.Network/dnsResolvers/inboundEndpoints/read",
+    "Microsoft.Network/dnsForwardingRulesets/read",
+    "Microsoft.Network/dnsForwardingRulesets/forwardingRules/read",
+    "Microsoft.Network/dnsForwardingRulesets/virtualNetworkLinks/read",
+)
+"""What has to be read to know where rulesets send names to: all rules on what a network is answered need it."""
 
 
 def on_zone(
@@ -64,13 +90,18 @@ def on_answer(
         f"{fqdn} asked from {resolver.name}",
         expected=expected,
         observed=observed,
-        evidence=dig(resolver, live.answer),
+        evidence=ask_again(resolver, live.answer),
         tokens=tokens,
     )
 
 
-def dig(resolver: Resolver, answer: Answer) -> str:
-    """Return the command that asks the same question again."""
+def ask_again(resolver: Resolver, answer: Answer) -> str:
+    """Return the command that asks the same question again; of a computed answer, one that shows its source."""
+    network = resolver.virtual_network if resolver.vantage_point.computed else None
+    return az_rest(network) if network is not None else _dig(resolver, answer)
+
+
+def _dig(resolver: Resolver, answer: Answer) -> str:
     server = answer.server or next(iter(resolver.vantage_point.servers), "")
     address, _, port = server.rpartition(":")
     name = shlex.quote(answer.name)
@@ -88,8 +119,10 @@ def phrase(endpoint: PrivateEndpoint, fqdn: str, live: LiveAnswer) -> str:
         return f"no address: {end} exists without one"
     addresses = ", ".join(answer.addresses)
     if live.kind is AnswerKind.PUBLIC:
-        return f"public: {addresses}{through}"
+        return f"public: {addresses or answer.reason}{through}"
     if live.kind is AnswerKind.MIXED:
+        if answer.mixed:
+            return f"mixed: {answer.reason}"
         return "mixed: " + ", ".join(f"{each} ({_nature(endpoint, each, live)})" for each in answer.addresses)
     if live.kind is AnswerKind.UNUSABLE:
         return f"neither private nor public: {addresses}, which a filter or a hosts file answers with"
@@ -142,7 +175,7 @@ def disagreement(
     endpoint: PrivateEndpoint, resolver: Resolver, live: LiveAnswer, zone: ComputedAnswer
 ) -> str | None:
     """Return what endpoint, zone record and answer say where they differ, None where they agree."""
-    recorded, answered = _of_zone(zone), _of_answer(live.answer)
+    recorded, answered = said_by_configuration(zone), said_by_answer(live.answer)
     fits_zone, fits_answer = _fits(recorded, live.right), _fits(answered, live.right)
     if fits_zone and fits_answer and recorded == answered:
         return None
@@ -168,20 +201,3 @@ def _list(addresses: frozenset[str] | tuple[str, ...]) -> str:
 
 def _fits(said: frozenset[str], right: frozenset[str]) -> bool:
     return bool(said) and said <= right
-
-
-def _of_zone(zone: ComputedAnswer) -> frozenset[str]:
-    """Return the zone's addresses, or one word for an answer without known addresses."""
-    if zone.addresses:
-        return frozenset(zone.addresses)
-    public = zone.status in {AnswerStatus.PUBLIC, AnswerStatus.FALLBACK}
-    return frozenset({"public" if public else zone.status.value})
-
-
-def _of_answer(answer: Answer) -> frozenset[str]:
-    if not answer.addresses:
-        nothing = AnswerStatus.NXDOMAIN if answer.status.upper() == "NXDOMAIN" else AnswerStatus.NODATA
-        return frozenset({nothing.value})
-    if all(address_class(address) is AddressClass.PUBLIC for address in answer.addresses):
-        return frozenset({"public"})
-    return frozenset(answer.addresses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_ampls.assertions.dns_answer import FORWARDING_READ as _FORWARDING
 from pytest_ampls.assertions.dns_answer import disagreement, on_answer, on_zone, phrase, zone_answer
 from pytest_ampls.assertions.zone_record import empty_zone_findings, record_findings, zone_link_findings
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, az_rest, rule
@@ -76,7 +77,7 @@ def _require_machines(network: VirtualNetwork, judge_without_machines: bool) -> 
         "{ virtualNetwork: { id: '<network-id>' }, registrationEnabled: false }",
     ),
     learn=_PRIVATE_LINK + "private-endpoint-dns-integration",
-    permissions=(*_SCOPES, _NETWORKS, *_ZONES, _RECORDS, *_ENDPOINTS, *_MACHINES),
+    permissions=(*_SCOPES, _NETWORKS, *_ZONES, _RECORDS, *_ENDPOINTS, *_FORWARDING, *_MACHINES),
     controls=("NS-2",),
 )
 def assert_zone_reaches_vnet(
@@ -225,7 +226,7 @@ def assert_records_current(private_dns_zone: PrivateDnsZone) -> Iterator[Finding
         "properties.linkedResourceId: '<member-id>'",
     ),
     learn=_FUNDAMENTALS + "private-link-design#plan-by-network-topology",
-    permissions=(*_SCOPES, _MEMBERS, _NETWORKS, *_ZONES, _RECORDS, *_ENDPOINTS, *_MACHINES),
+    permissions=(*_SCOPES, _MEMBERS, _NETWORKS, *_ZONES, _RECORDS, *_ENDPOINTS, *_FORWARDING, *_MACHINES),
     controls=("NS-2",),
 )
 def assert_single_scope_per_dns_boundary(
@@ -334,7 +335,7 @@ def _heard_if_concerned(
     everybody and proves nothing.""",
     fix=_RESOLUTION_FIX,
     learn=_PRIVATE_LINK + "private-endpoint-dns-integration",
-    permissions=(*_ENDPOINTS, *_SCOPES, _NETWORKS, *_ZONES, _RECORDS),
+    permissions=(*_ENDPOINTS, *_SCOPES, _NETWORKS, *_ZONES, _RECORDS, *_FORWARDING),
     controls=("NS-2",),
     evidence=(Evidence.DNS,),
 )
@@ -370,7 +371,7 @@ def assert_private_resolution(private_endpoint: PrivateEndpoint, resolver: Resol
     server that answers. The one that differs is the one to mend.""",
     fix=_RESOLUTION_FIX,
     learn=_PRIVATE_LINK + "private-endpoint-dns",
-    permissions=(*_ENDPOINTS, *_SCOPES, _NETWORKS, *_ZONES, _RECORDS),
+    permissions=(*_ENDPOINTS, *_SCOPES, _NETWORKS, *_ZONES, _RECORDS, *_FORWARDING),
     evidence=(Evidence.CONFIGURATION, Evidence.DNS),
 )
 def assert_answer_matches_configuration(

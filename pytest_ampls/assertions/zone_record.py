@@ -8,6 +8,7 @@ from typing import Final
 from pytest_ampls.assertions.dns_answer import on_zone
 from pytest_ampls.catalogue import Finding, NotApplicable, az_rest
 from pytest_ampls.effective.boundaries import lacking, zones_written
+from pytest_ampls.effective.dns_path import first_asked, rules_of
 from pytest_ampls.effective.name_resolution import (
     endpoints_by_address,
     is_complete,
@@ -37,26 +38,43 @@ def zone_link_findings(
 ) -> Iterator[Finding]:
     """Report each VNet that resolves for a network and does not see the zone."""
     seen = {each.via.key for each in zones_seen(network).get(origin, ())}
-    for via in resolving_networks(network):
-        if via.key in seen:
-            continue
-        _require_named_zones_read(origin, scopes)
-        zones = [zone for zone in network.estate.private_dns_zones if zone.origin == origin]
-        role = f"virtual network {via.label!r}"
-        if via.key != network.key:
-            servers = ", ".join(server for server in network.dns_servers if via.holds(server))
-            role += f", which holds the DNS server {servers or network.dns_servers[0]} of {network.label!r}"
-        tokens = {"zone": origin, "network": via.label, "network-id": via.id}
-        if zones:
-            tokens |= {"zone-resource-group": zones[0].resource_group, "zone-id": zones[0].id}
+    deciding = resolving_networks(network, public_suffix(origin))
+    if not deciding:
         yield Finding.on(
             network,
             f"zone {origin}",
-            expected=f"linked to {role}",
-            observed=_link_state(via, origin, zones),
-            evidence=az_rest(zones[0], VirtualNetworkLink.ARM_TYPE) if zones else None,
-            tokens=tokens,
+            expected=f"forwarding rules that lead to a network with the zone {origin}",
+            observed="forwarding rules that lead in a circle: no answer at all",
+            tokens={"zone": origin},
         )
+    for via in deciding:
+        if via.key not in seen:
+            _require_named_zones_read(origin, scopes)
+            zones = [zone for zone in network.estate.private_dns_zones if zone.origin == origin]
+            tokens = {"zone": origin, "network": via.label, "network-id": via.id}
+            if zones:
+                tokens |= {"zone-resource-group": zones[0].resource_group, "zone-id": zones[0].id}
+            yield Finding.on(
+                network,
+                f"zone {origin}",
+                expected=f"linked to {_role(network, via)}",
+                observed=_link_state(via, origin, zones),
+                evidence=az_rest(zones[0], VirtualNetworkLink.ARM_TYPE) if zones else None,
+                tokens=tokens,
+            )
+
+
+def _role(network: VirtualNetwork, via: VirtualNetwork) -> str:
+    """Return what a VNet has to do with the answers of a network, as a phrase."""
+    role = f"virtual network {via.label!r}"
+    if via.key == network.key:
+        return role
+    servers = ", ".join(server for server in network.dns_servers if via.holds(server))
+    if servers:
+        return f"{role}, which holds the DNS server {servers} of {network.label!r}"
+    if any(rules_of(asked) for asked in first_asked(network)):
+        return f"{role}, which forwarding rules send the questions of {network.label!r} to"
+    return f"{role}, which holds the DNS server {network.dns_servers[0]} of {network.label!r}"
 
 
 def _require_named_zones_read(origin: str, scopes: Iterable[PrivateLinkScope]) -> None:

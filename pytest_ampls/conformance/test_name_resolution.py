@@ -9,12 +9,18 @@ from pytest_ampls import (
     Resolver,
     VirtualNetwork,
     assert_answer_matches_configuration,
+    assert_blob_zone_shared,
+    assert_forwarders,
     assert_no_empty_zone,
+    assert_no_internet_fallback,
     assert_private_resolution,
+    assert_public_resolution,
     assert_records_current,
     assert_records_present,
+    assert_resolvers_agree,
     assert_single_scope_per_dns_boundary,
     assert_zone_reaches_vnet,
+    assert_zones_consistent,
 )
 
 
@@ -43,6 +49,26 @@ def test_ampls305_no_empty_zone(private_dns_zone: PrivateDnsZone, judge: Judge) 
     judge(assert_no_empty_zone, private_dns_zone)
 
 
+def test_ampls306_blob_zone_shared(private_dns_zone: PrivateDnsZone, judge: Judge) -> None:
+    """AMPLS306 holds."""
+    judge(assert_blob_zone_shared, private_dns_zone)
+
+
+def test_ampls307_no_internet_fallback(private_dns_zone: PrivateDnsZone, judge: Judge) -> None:
+    """AMPLS307 holds."""
+    judge(assert_no_internet_fallback, private_dns_zone)
+
+
+def test_ampls308_forwarders(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS308 holds."""
+    judge(assert_forwarders, virtual_network)
+
+
+def test_ampls309_zones_consistent(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS309 holds."""
+    judge(assert_zones_consistent, virtual_network)
+
+
 def test_ampls310_private_resolution(
     private_endpoint: PrivateEndpoint, resolver: Resolver, judge: Judge
 ) -> None:
@@ -55,3 +81,13 @@ def test_ampls311_answer_matches_configuration(
 ) -> None:
     """AMPLS311 holds."""
     judge(assert_answer_matches_configuration, private_endpoint, resolver)
+
+
+def test_ampls312_resolvers_agree(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS312 holds."""
+    judge(assert_resolvers_agree, virtual_network)
+
+
+def test_ampls314_public_resolution(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS314 holds."""
+    judge(assert_public_resolution, virtual_network)

@@ -9,7 +9,11 @@ from pytest_ampls import (
     VirtualNetwork,
     assert_connection_approved,
     assert_endpoint_addresses,
+    assert_endpoint_network_policies,
+    assert_nsg_allows_endpoint,
+    assert_route_to_endpoint,
     assert_single_scope_per_vnet,
+    assert_subnet_capacity,
     assert_zone_group_complete,
     assert_zone_group_zones_exist,
 )
@@ -38,3 +42,23 @@ def test_ampls204_zone_group_zones_exist(private_endpoint: PrivateEndpoint, judg
 def test_ampls205_endpoint_addresses(private_endpoint: PrivateEndpoint, judge: Judge) -> None:
     """AMPLS205 holds."""
     judge(assert_endpoint_addresses, private_endpoint)
+
+
+def test_ampls206_subnet_capacity(private_endpoint: PrivateEndpoint, judge: Judge) -> None:
+    """AMPLS206 holds."""
+    judge(assert_subnet_capacity, private_endpoint)
+
+
+def test_ampls207_route_to_endpoint(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS207 holds."""
+    judge(assert_route_to_endpoint, virtual_network)
+
+
+def test_ampls208_nsg_allows_endpoint(private_endpoint: PrivateEndpoint, judge: Judge) -> None:
+    """AMPLS208 holds."""
+    judge(assert_nsg_allows_endpoint, private_endpoint)
+
+
+def test_ampls209_endpoint_network_policies(private_endpoint: PrivateEndpoint, judge: Judge) -> None:
+    """AMPLS209 holds."""
+    judge(assert_endpoint_network_policies, private_endpoint)

@@ -21,7 +21,7 @@ from pytest_ampls.effective.dns_path import (
     rules_of,
 )
 from pytest_ampls.effective.zone_content import look_up
-from pytest_ampls.effective.zones import private_name, relative_name, zone_of
+from pytest_ampls.effective.zones import private_name, relative_name, zone_in
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.dns_resolver import ForwardingRule
 from pytest_ampls.model.network import VirtualNetwork
@@ -177,14 +177,14 @@ def _forwarded(
 
 def _public_alias(via: VirtualNetwork, name: str) -> str | None:
     """Return the privatelink name that a public name of Azure Monitor is an alias of."""
-    origin = zone_of(name, via.estate.snapshot.cloud)
+    origin = zone_in(via.estate, name)
     if origin is None or name == origin or name.endswith("." + origin):
         return None
     return private_name(name, origin)
 
 
 def _public(via: VirtualNetwork, name: str) -> ComputedAnswer:
-    origin = zone_of(name, via.estate.snapshot.cloud)
+    origin = zone_in(via.estate, name)
     return ComputedAnswer(
         status=AnswerStatus.PUBLIC,
         chain=(name,),

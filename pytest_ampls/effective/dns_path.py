@@ -24,6 +24,7 @@ __all__ = [
     "AZURE_PROVIDED_DNS",
     "LinkedZone",
     "behind",
+    "deciding_networks",
     "first_asked",
     "forwarded_to",
     "is_complete",
@@ -246,7 +247,7 @@ def resolving_networks(network: VirtualNetwork, domain: str | None = None) -> tu
             not read completely.
     """
     if domain is not None:
-        return _distinct(_deciding(first_asked(network), domain, frozenset()))
+        return deciding_networks(first_asked(network), domain)
     return network.estate.once(_resolving_networks, network)
 
 
@@ -256,6 +257,19 @@ def _resolving_networks(estate: Estate, network: VirtualNetwork) -> tuple[Virtua
         return first
     domains = dict.fromkeys(public_suffix(origin) for origin in sorted(monitor_zones(estate)))
     return _distinct(found for domain in domains for found in resolving_networks(network, domain))
+
+
+def deciding_networks(
+    asked: Iterable[VirtualNetwork], domain: str, seen: Iterable[str] = ()
+) -> tuple[VirtualNetwork, ...]:
+    """Return the VNets whose zone links decide what those that are asked answer for a domain.
+
+    ``seen`` are the keys of VNets whose rules were followed already: a rule that leads back there is left out.
+
+    Raises:
+        EvidenceError: as :func:`resolving_networks`.
+    """
+    return _distinct(_deciding(asked, domain, frozenset(seen)))
 
 
 def _deciding(asked: Iterable[VirtualNetwork], domain: str, seen: frozenset[str]) -> Iterator[VirtualNetwork]:

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 from pytest_ampls.effective.name_resolution import (
+    AnswerStatus,
+    ComputedAnswer,
     can_route,
     endpoints_by_address,
     endpoints_reached,
@@ -27,6 +29,8 @@ __all__ = [
     "address_class",
     "heard",
     "judged",
+    "said_by_answer",
+    "said_by_configuration",
     "why_not_concerned",
 ]
 
@@ -111,6 +115,8 @@ def judged(answer: Answer, right: frozenset[str]) -> AnswerKind:
     """
     if answer.status.upper() == "NXDOMAIN":
         return AnswerKind.NXDOMAIN
+    if answer.public or answer.mixed:  # computed: which public addresses it has is not known
+        return AnswerKind.PUBLIC if answer.public else AnswerKind.MIXED
     if not answer.addresses:
         return AnswerKind.EMPTY
     kinds = {_kind(address, right) for address in answer.addresses}
@@ -126,6 +132,30 @@ _KINDS: Final[Mapping[AddressClass, AnswerKind]] = {
 
 def _kind(address: str, right: frozenset[str]) -> AnswerKind:
     return AnswerKind.OWN if address in right else _KINDS[address_class(address)]
+
+
+def said_by_configuration(answer: ComputedAnswer) -> frozenset[str]:
+    """Return what a computed answer amounts to, to be compared: its addresses, or one word without known ones."""
+    if answer.status is AnswerStatus.MIXED:
+        return frozenset({answer.status.value, *answer.addresses})
+    if answer.addresses:
+        return frozenset(answer.addresses)
+    public = answer.status in {AnswerStatus.PUBLIC, AnswerStatus.FALLBACK}
+    return frozenset({"public" if public else answer.status.value})
+
+
+def said_by_answer(answer: Answer) -> frozenset[str]:
+    """Return the same of an answer of a vantage point."""
+    if answer.public:
+        return frozenset({"public"})
+    if answer.mixed:
+        return frozenset({AnswerStatus.MIXED.value, *answer.addresses})
+    if not answer.addresses:
+        nothing = AnswerStatus.NXDOMAIN if answer.status.upper() == "NXDOMAIN" else AnswerStatus.NODATA
+        return frozenset({nothing.value})
+    if all(address_class(address) is AddressClass.PUBLIC for address in answer.addresses):
+        return frozenset({"public"})
+    return frozenset(answer.addresses)
 
 
 def why_not_concerned(

@@ -22,6 +22,7 @@ __all__ = [
     "relative_name",
     "required_zones",
     "zone_among",
+    "zone_in",
     "zone_of",
     "zones_of_cloud",
 ]
@@ -206,3 +207,17 @@ def _monitor_zones(estate: Estate) -> frozenset[str]:
         ):
             raise gap.error()
     return known.union(demanded)
+
+
+def zone_in(estate: Estate, fqdn: str) -> str | None:
+    """Return the origin of the privatelink zone that a public name is answered from, None for other names.
+
+    As :func:`zone_of`, with the zones that the estate's scopes demand beside those of its cloud.
+
+    Raises:
+        EvidenceError: as :func:`monitor_zones`.
+    """
+    prometheus = _PROMETHEUS.search("." + _plain(fqdn))
+    if prometheus is not None:
+        return _PREFIX + prometheus["suffix"]
+    return zone_among(fqdn, monitor_zones(estate))

@@ -15,12 +15,12 @@ class Certificates:
     """A CA and a server certificate for 127.0.0.1 and localhost.
 
     ``bundle`` is a PEM file with the CA's certificate, in a temporary folder that :meth:`close`
-    removes; private keys are never left on disk.
+    removes; private keys are never left on disk. ``authority`` issues further ones.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ampls-lab-")
-        authority = trustme.CA(organization_name="ampls lab (throw-away)")
+        self.authority = authority = trustme.CA(organization_name="ampls lab (throw-away)")
         self.bundle = Path(self._folder.name) / "ca.pem"
         authority.cert_pem.write_to_path(self.bundle)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

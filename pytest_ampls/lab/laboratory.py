@@ -29,6 +29,7 @@ from pytest_ampls.lab.settle import settle
 from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion, without_faults
 from pytest_ampls.lab.store import TENANT_ID, Document, Estate
 from pytest_ampls.lab.throttle import Buckets
+from pytest_ampls.lab.tls import Endpoints
 from pytest_ampls.lab.tokens import Authority, TokenRefusedError
 
 __all__ = ["Lab", "View"]
@@ -145,6 +146,7 @@ class Lab:
         self._certificates: Certificates | None = None
         self._listener: Listener | None = None
         self._nameservers: Nameservers | None = None
+        self._endpoints: Endpoints | None = None
         self._log: list[Asked] = []
         self._lock = threading.Lock()
         self.views: tuple[View, ...] = ()
@@ -190,15 +192,38 @@ class Lab:
         self._nameservers.start()
         return self
 
+    def serve_endpoints(self) -> dict[str, str]:
+        """Answer TLS for the addresses of private endpoints from now on; returns :attr:`address_map`.
+
+        Costs certificates and ports, so it is done only when it is asked for.
+
+        Raises:
+            LabError: the lab is not started.
+            OSError: a port cannot be opened.
+        """
+        if self._certificates is None:
+            raise LabError(f"the lab {self.spec!r} is not started")
+        if self._endpoints is None:
+            flaws = self._meddling.endpoint_flaws
+            self._endpoints = Endpoints(self._index, flaws, self._certificates.authority)
+        return self.address_map
+
+    @property
+    def address_map(self) -> dict[str, str]:
+        """Addresses of private endpoints to where they are served, ``127.0.0.1:PORT``; empty until they are."""
+        return dict(self._endpoints.address_map) if self._endpoints is not None else {}
+
     def stop(self) -> None:
         """Close the ports, end the threads, remove the files. May be called twice."""
+        if self._endpoints is not None:
+            self._endpoints.stop()
         if self._nameservers is not None:
             self._nameservers.stop()
         if self._listener is not None:
             self._listener.stop()
         if self._certificates is not None:
             self._certificates.close()
-        self._nameservers = self._listener = self._certificates = None
+        self._nameservers = self._listener = self._certificates = self._endpoints = None
 
     def __enter__(self) -> Self:
         return self.start()

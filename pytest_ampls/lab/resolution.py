@@ -25,6 +25,8 @@ PLATFORM_RESOLVER: Final = "168.63.129.16"
 
 _NETWORK: Final = "microsoft.network/virtualnetworks"
 _ZONE: Final = "microsoft.network/privatednszones"
+_RESOLVER: Final = "microsoft.network/dnsresolvers"
+_RULESET: Final = "microsoft.network/dnsforwardingrulesets"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Resolution:
             for nic in index.by_type.get("microsoft.network/networkinterfaces", [])
             for configuration in nic["properties"]["ipConfigurations"]
         }
+        self._inbound = self._find_inbound_endpoints()
+        self._rules = self._find_rules()
         self._linked: dict[str, list[_Zone]] = {}
         self._find_linked_zones()
 
@@ -97,7 +101,9 @@ class Resolution:
                 "ods.opinsights.azure.com",
                 "agentsvc.azure-automation.net",
             ):
-                self._declare(f"{customer}.{zone}", private=self._is_scoped(workspace))
+                name = f"{customer}.{zone}"
+                private = self._is_scoped(workspace) or name in self._meddling.private_aliases
+                self._declare(name, private=private)
         endpoints = by_type.get("microsoft.insights/datacollectionendpoints", [])
         for location in dict.fromkeys(endpoint["location"] for endpoint in endpoints):
             self._declare(f"{location}.handler.control.monitor.azure.com", private=False)
@@ -138,6 +144,37 @@ class Resolution:
                 linked = _Zone(zone["name"].lower(), redirects, addresses, aliases)
                 self._linked.setdefault(properties["virtualNetwork"]["id"].lower(), []).append(linked)
 
+    # -- forwarding --------------------------------------------------------------------------
+
+    def _find_inbound_endpoints(self) -> dict[str, str]:
+        """Return the addresses of resolvers' inbound endpoints, to the VNets they answer for."""
+        found: dict[str, str] = {}
+        for resolver in self._index.by_type.get(_RESOLVER, []):
+            for endpoint in self._index.children(resolver["id"].lower(), f"{_RESOLVER}/inboundendpoints"):
+                for configuration in endpoint["properties"]["ipConfigurations"]:
+                    network = resolver["properties"]["virtualNetwork"]["id"].lower()
+                    found[configuration["privateIpAddress"]] = network
+        return found
+
+    def _find_rules(self) -> dict[str, dict[str, str]]:
+        """Return VNets to the domains that are forwarded there, each to the first server of its rule."""
+        found: dict[str, dict[str, str]] = {}
+        for ruleset in self._index.by_type.get(_RULESET, []):
+            key = ruleset["id"].lower()
+            for link in self._index.children(key, f"{_RULESET}/virtualnetworklinks"):
+                rules = found.setdefault(link["properties"]["virtualNetwork"]["id"].lower(), {})
+                for rule in self._index.children(key, f"{_RULESET}/forwardingrules"):
+                    if rule["properties"]["forwardingRuleState"] == "Enabled":
+                        domain = rule["properties"]["domainName"].rstrip(".").lower()
+                        rules[domain] = rule["properties"]["targetDnsServers"][0]["ipAddress"]
+        return found
+
+    def _target(self, network: str, name: str) -> str | None:
+        """Return the VNet that the rules of a VNet send a name to: longest domain first, after the zones."""
+        rules = self._rules.get(network, {}) if self._zone_of(network, name) is None else {}
+        fitting = [domain for domain in rules if not domain or f".{name}".endswith(f".{domain}")]
+        return self._inbound.get(rules[max(fitting, key=len)]) if fitting else None
+
     def _zone_of(self, network: str, name: str) -> _Zone | None:
         """Return the linked zone that holds a name: the one with the longest matching suffix."""
         zones = [
@@ -160,7 +197,7 @@ class Resolution:
             return self._platform_answer("", name)
         servers = self._index.by_id[key]["properties"].get("dhcpOptions", {}).get("dnsServers", [])
         if not servers or servers[0] == PLATFORM_RESOLVER:
-            return self._platform_answer(key, name)
+            return self._platform_answer(self._target(key, name) or key, name)
         holder = self._holder_of(key, servers[0])
         if holder is None:
             return Outcome("SERVFAIL")

@@ -119,6 +119,7 @@ _TYPES = (
         "2018-11-30 2023-01-31 2024-11-30 2023-07-31-preview 2025-01-31-preview 2025-05-31-preview",
     ),
     _type("Microsoft.Network/networkInterfaces", "2015-05-01-preview " + _NETWORK),
+    _type("Microsoft.Network/networkSecurityGroups", _NETWORK),
     _type("Microsoft.Network/virtualNetworks", _NETWORK),
     _type("Microsoft.Network/virtualNetworks/subnets", _NETWORK),
     _type("Microsoft.Network/virtualNetworks/virtualNetworkPeerings", _NETWORK),

@@ -130,6 +130,7 @@ class ProfileIpConfiguration(Part, frozen=True, kw_only=True):
 class ProfileInterfaceProperties(Part, frozen=True, kw_only=True):
     """Addresses of an interface in a scale set's network profile."""
 
+    network_security_group: IdReference | None = None
     ip_configurations: tuple[ProfileIpConfiguration, ...] | None = None
 
 

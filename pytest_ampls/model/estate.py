@@ -41,6 +41,7 @@ from pytest_ampls.model.monitor import (
 )
 from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network_security import NetworkSecurityGroup
 from pytest_ampls.model.observations import Observations
 from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId, key
@@ -70,6 +71,7 @@ _CLASSES: tuple[type[Resource], ...] = (
     ForwardingRule,
     InboundEndpoint,
     NetworkInterface,
+    NetworkSecurityGroup,
     PrivateDnsZone,
     PrivateDnsZoneGroup,
     PrivateEndpoint,

@@ -63,13 +63,15 @@ class VantagePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     ``servers`` are the ``address:port`` pairs that are asked. ``virtual_network`` is the id of
     the VNet whose clients it speaks for, where that is known. ``origin`` says where it was
-    configured, for the header line.
+    configured, for the header line. ``computed`` is the name or id of the VNet whose configuration answers
+    here, as it was written: nobody is asked then, and there are no servers.
     """
 
     name: str
     servers: tuple[str, ...]
     virtual_network: str | None = None
     origin: str = ""
+    computed: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,6 +81,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names from the asked one through every CNAME; ``addresses`` the final IPv4 addresses, in
     the order of the answer. With ``gap`` set there was no usable answer (timeout, SERVFAIL,
     REFUSED, malformed, a CNAME loop) and the other fields say nothing.
+
+    ``computed`` and ``reason`` are for answers that configuration gives: what kind of answer it is (``private
+    record``, ``NXDOMAIN``, ``public``, ``mixed`` …), and why, as a phrase. Which addresses a public one has is not
+    known, so it has none; neither is it empty.
     """
 
     vantage_point: str
@@ -88,7 +94,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     addresses: tuple[str, ...] = ()
     ttl: int | None = None
     server: str = ""
+    computed: str = ""
+    reason: str = ""
     gap: Gap | None = None
+
+    @property
+    def public(self) -> bool:
+        """Tell whether this is a computed answer that leads to the public DNS."""
+        return self.computed.startswith("public")
+
+    @property
+    def mixed(self) -> bool:
+        """Tell whether this is a computed answer of DNS servers that disagree."""
+        return self.computed == "mixed"
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):

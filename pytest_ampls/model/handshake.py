@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from pytest_ampls.model.gap import Gap
 
-__all__ = ["Certificate", "Handshake"]
+__all__ = ["RUNNER", "Certificate", "Handshake"]
+
+RUNNER: Final = "runner"
+"""The vantage point of the machine that the run is on."""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,11 +44,16 @@ def _networks(prefixes: Iterable[str]) -> tuple[IPv4Network, ...]:
 
 
 class SubnetProperties(Part, frozen=True, kw_only=True):
-    """``properties`` of a subnet: one prefix, or several under the other key."""
+    """``properties`` of a subnet: one prefix, or several under the other key.
+
+    ``ip_configurations`` are of everything that takes addresses in it: load balancers and scale sets included.
+    """
 
     address_prefix: str | None = None
     address_prefixes: tuple[str, ...] | None = None
+    ip_configurations: tuple[IdReference, ...] | None = None
     private_endpoint_network_policies: str | None = None
+    network_security_group: IdReference | None = None
 
 
 class Subnet(Part, frozen=True, kw_only=True):
@@ -70,6 +75,7 @@ class PeeringProperties(Part, frozen=True, kw_only=True):
 
     remote_virtual_network: IdReference | None = None
     peering_state: str | None = None
+    allow_virtual_network_access: bool | None = None
 
 
 class Peering(Part, frozen=True, kw_only=True):
@@ -303,6 +309,7 @@ class NetworkInterfaceProperties(Part, frozen=True, kw_only=True):
     ip_configurations: tuple[IpConfiguration, ...] | None = None
     virtual_machine: IdReference | None = None
     private_endpoint: IdReference | None = None
+    network_security_group: IdReference | None = None
 
 
 class NetworkInterface(Resource, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ _VERSIONS = {
     "Microsoft.Network/dnsResolvers": "2022-07-01",
     "Microsoft.Network/dnsResolvers/inboundEndpoints": "2022-07-01",
     "Microsoft.Network/networkInterfaces": "2024-05-01",
+    "Microsoft.Network/networkSecurityGroups": "2024-05-01",
     "Microsoft.Network/privateDnsZones": "2024-06-01",
     "Microsoft.Network/privateDnsZones/recordSets": "2024-06-01",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": "2024-06-01",

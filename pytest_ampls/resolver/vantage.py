@@ -11,6 +11,7 @@ from pytest_ampls.model.evidence import VantagePoint
 __all__ = ["Server", "is_private", "normal_name", "parse_option", "parse_server", "system"]
 
 _PORT: Final = 53
+_COMPUTED: Final = "computed"
 
 # RFC 1122 §3.2.1.3, RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291. Not ipaddress.is_private: that
 # includes the documentation ranges, which stand for public addresses in examples and in the lab.
@@ -45,6 +46,9 @@ class Server(NamedTuple):
 def parse_option(text: str, *, origin: str = "--ampls-resolver") -> VantagePoint:
     """Return the vantage point that ``NAME=ADDRESS[:PORT][,ADDRESS[:PORT]…]`` describes.
 
+    ``NAME=computed:VNET`` describes one where nobody is asked: what the configuration of a VNet, given by name
+    or id, would answer.
+
     An IPv6 address with a port stands in brackets: ``hub=[fd00::4]:5353``. The port is 53 unless
     given. ``origin`` says where the text was written, for messages and for the header line.
 
@@ -57,6 +61,13 @@ def parse_option(text: str, *, origin: str = "--ampls-resolver") -> VantagePoint
         raise _bad_option(text, origin, "there is no '=' between a name and an address")
     if not name or any(character.isspace() or character in ",:[]" for character in name):
         raise _bad_option(text, origin, f"{name!r} is not a name (one word, without , : [ ])")
+    kind, colon, network = rest.strip().partition(":")
+    if kind == _COMPUTED:
+        if not colon or not network.strip():
+            raise _bad_option(
+                text, origin, f"{_COMPUTED}: is followed by the name or id of a virtual network"
+            )
+        return VantagePoint(name=name, servers=(), origin=origin, computed=network.strip())
     try:
         servers = tuple(str(parse_server(part)) for part in rest.split(","))
     except ConfigurationError as problem:
@@ -137,5 +148,6 @@ def parse_server(text: str) -> Server:
 
 def _bad_option(text: str, origin: str, problem: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{origin}={text}: {problem}. Expected NAME=ADDRESS[:PORT], as in {origin}=hub=192.168.0.4"
+        f"{origin}={text}: {problem}. Expected NAME=ADDRESS[:PORT] or NAME=computed:VNET, "
+        f"as in {origin}=hub=192.168.0.4"
     )

@@ -126,11 +126,12 @@ def topologies(draw: st.DrawFn) -> Topology:
     """Draw two or three networks, up to five zones, and what they ask of one another."""
     count = draw(st.integers(2, 3))
     networks = tuple(draw(_networks(number)) for number in range(count))
+    hub = draw(st.booleans())  # the zones are linked where the servers and the rules' targets are
     zones: list[Zone] = []
     for _ in range(draw(st.integers(2, 5))):
         origin = draw(st.sampled_from(_ORIGINS))
         taken = {number for zone in zones if zone.origin == origin for number, _ in zone.links}
-        free = [number for number in range(count) if number not in taken]
+        free = [number for number in range(1 if hub else count) if number not in taken]
         links = [(number, draw(_policies(origin))) for number in free if draw(st.integers(0, 3))]
         redirects = any(policy == "fallback" for _, policy in links)
         zones.append(Zone(origin, draw(_records(origin, wildcards=not redirects)), tuple(links)))
@@ -171,11 +172,13 @@ def _networks(draw: st.DrawFn, number: int) -> Network:
     own = [address(number, host) for host in (*_MACHINES, _INBOUND)]
     lower = [address(other, host) for other in range(number) for host in (*_MACHINES, _INBOUND)]
     offered = st.sampled_from([*own, *lower, *lower, "168.63.129.16"])
-    servers = draw(st.lists(offered, max_size=2, unique=True))
+    servers = draw(st.one_of(st.just([]), st.just([]), st.lists(offered, max_size=2, unique=True)))
     rules: list[Rule] = []
     if lower:
-        targets = st.lists(st.sampled_from(lower), min_size=1, max_size=2, unique=True)
-        for domain in draw(st.lists(st.sampled_from(_DOMAINS), max_size=3, unique=True)):
+        several = st.lists(st.sampled_from(lower), min_size=2, max_size=2, unique=True)
+        one = st.sampled_from(lower).map(lambda target: [target])
+        targets = st.one_of(one, one, one, one, several)
+        for domain in draw(st.lists(st.sampled_from(_DOMAINS), max_size=2, unique=True)):
             rules.append(Rule(domain, tuple(draw(targets)), draw(st.sampled_from((True, True, True, False)))))
     return Network(number, tuple(servers), tuple(rules))
 

@@ -128,6 +128,12 @@ def test_the_role_allows_what_is_read() -> None:
     read |= {"microsoft.resourcegraph/resources", "microsoft.resources/subscriptions/resources"}
     actions = json.loads(_extension("rules").role_json())["Actions"]
     allowed = {action.removesuffix("/read").replace("/ALL", "/recordsets").lower() for action in actions}
+    # Read below what the lab's healthy estates do not have.
+    read |= {
+        "microsoft.network/dnsforwardingrulesets/forwardingrules",
+        "microsoft.network/dnsforwardingrulesets/virtualnetworklinks",
+        "microsoft.network/dnsresolvers/inboundendpoints",
+    }
     assert allowed == read
 
 

@@ -83,14 +83,15 @@ def explain(outcomes: Outcomes, *verdicts: Verdict) -> str:
 
 
 @lru_cache(maxsize=8)
-def lab_snapshot(spec: str) -> Snapshot:
-    """Read a lab estate, once for each spec; guests are looked at where one of its faults is in them."""
+def lab_snapshot(spec: str, *, guests: bool = False) -> Snapshot:
+    """Read a lab estate, once for each spec; guests are looked at where one of its faults is in them, or on demand."""
     kinds = {faults()[part.partition("=")[0]].kind for part in spec.split("+")[1:]}
     settings = Settings(
         lab=spec,
         dns_timeout=2.0,
-        run_command="guest" in kinds,
+        run_command=guests or "guest" in kinds,
         guest_timeout=5.0,
+        probe="probe" in kinds,
         origins={"lab": "--ampls-lab"},
     )
     return read_snapshot(settings)

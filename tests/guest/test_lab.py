@@ -11,7 +11,7 @@ from pytest_ampls.model import GapKind
 from tests.guards.suite import explain, judge_all, rules_with
 from tests.guest.lab import looked_at
 
-GUEST_RULES = {rule.id for rule in CATALOGUE.values() if Evidence.GUEST in rule.evidence}
+GUEST_RULES = {rule.id for rule in CATALOGUE.values() if Evidence.GUEST in rule.evidence and not rule.derived}
 GUEST_FAULTS = [fault for fault in faults().values() if fault.kind == "guest"]
 
 

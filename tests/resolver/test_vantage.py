@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import VantagePoint
-from pytest_ampls.resolver import Resolver, is_private, parse_option, system
+from pytest_ampls.resolver import Resolver, is_private, parse_option, resolve_all, system
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,19 @@ def test_options_that_are_read(text: str, servers: Sequence[str]) -> None:
     assert repr(Resolver(point)) == f"<Resolver hub {' '.join(servers)}>"
 
 
+@pytest.mark.parametrize("network", ["spoke1", "/subscriptions/s/resourceGroups/g/providers/p/t/spoke1"])
+def test_a_computed_vantage_point_names_a_network(network: str) -> None:
+    """By name or id; it has no servers, and nobody is asked there."""
+    point = parse_option(f"there=computed:{network}")
+    assert point == VantagePoint(name="there", servers=(), computed=network, origin="--ampls-resolver")
+    assert resolve_all([point], ["api.monitor.azure.com"]) == ()
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("hub=computed", "computed: is followed by the name or id of a virtual network"),
+        ("hub=computed: ", "computed: is followed by the name or id of a virtual network"),
         ("192.168.0.4", "there is no '='"),
         ("", "there is no '='"),
         ("=192.168.0.4", "'' is not a name"),

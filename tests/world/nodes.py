@@ -65,7 +65,7 @@ class Node:
         self.files = files
         files.mkdir(exist_ok=True)
         command = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
-        command += ["--mount-proc", "sh", str(_FIRST), name, str(files)]
+        command += ["--mount-proc", "sh", str(_FIRST), name.replace("_", "-"), str(files)]
         entry = inside.enter(net=False) if inside is not None else []
         self._process = subprocess.Popen(
             [*entry, *command],
@@ -188,7 +188,7 @@ class Daemon:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._node = node
-        self._command = command
+        self.command = command
         self._log = log
         self._ready = ready
         self._env = None if env is None else {**os.environ, **env}
@@ -199,7 +199,7 @@ class Daemon:
         """Start it; :meth:`wait` tells when it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._node.enter(), *self._command],
+                [*self._node.enter(), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -225,7 +225,7 @@ class Daemon:
         return self._process
 
     def _what(self) -> str:
-        return f"{self._node.name}: {Path(self._command[0]).name}"
+        return f"{self._node.name}: {Path(self.command[0]).name}"
 
     def stop(self) -> None:
         """End it, and wait until it is gone."""

@@ -28,6 +28,7 @@ __all__ = [
     "GROUP_ID",
     "add_private_endpoint",
     "admit_members",
+    "foreign_endpoint",
     "forget_members",
     "write_records",
 ]
@@ -264,6 +265,24 @@ def add_private_endpoint(
         site.add(required)
     write_records(site.estate, endpoint)
     return endpoint
+
+
+def foreign_endpoint(
+    site: Site, name: str, *, service: str, group: str, fqdn: str, subnet_id: str, address: str
+) -> None:
+    """Add the endpoint of another service in the same group, without a zone group.
+
+    ``service`` is the resource below ``/providers/``; it is nobody's document.
+    """
+    endpoint_id = site.id("Microsoft.Network/privateEndpoints", name)
+    target = {"id": site.id(*service.rsplit("/", 1))}
+    nic = _interface(site, endpoint_id, name, subnet_id, [(Member(group, (fqdn,)), address)])
+    endpoint = _endpoint(site, name, subnet_id, target, nic["id"], [(Member(group, (fqdn,)), address)])
+    for configuration in nic["properties"]["ipConfigurations"]:
+        configuration["properties"]["privateLinkConnectionProperties"]["groupId"] = group
+    for connection in endpoint["properties"]["privateLinkServiceConnections"]:
+        connection["properties"]["groupIds"] = [group]
+    site.add(endpoint, nic)
 
 
 def admit_members(estate: Estate, endpoint: Document, resources: Iterable[Document]) -> None:

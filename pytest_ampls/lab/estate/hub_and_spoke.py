@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pytest_ampls.lab.estate import arc, compute, monitor, network, scale_sets
 from pytest_ampls.lab.estate.endpoint import add_private_endpoint
+from pytest_ampls.lab.estate.network_security import attach_group, network_security_group, security_rule
 from pytest_ampls.lab.estate.site import Site
 from pytest_ampls.lab.estate.topology import (
     Monitoring,
@@ -44,7 +45,28 @@ def _add_networks(site: Site) -> tuple[Document, list[Document]]:
     for spoke in spokes:
         network.peer(hub, spoke)
     site.add(hub, *spokes)
+    site.add(_group_of(site, spokes[0]))
     return hub, spokes
+
+
+def _group_of(site: Site, spoke: Document) -> Document:
+    """Return a network security group that keeps a spoke's machines off the internet."""
+    group = network_security_group(site, f"nsg-{spoke['name']}")
+    group["properties"]["securityRules"] = [
+        security_rule(
+            group["id"],
+            "AllowAzureMonitor",
+            priority=100,
+            access="Allow",
+            source="VirtualNetwork",
+            destination="AzureMonitor",
+            port="443",
+            protocol="Tcp",
+        ),
+        security_rule(group["id"], "DenyInternet", priority=4000, access="Deny", destination="Internet"),
+    ]
+    attach_group(group, spoke, "vm")
+    return group
 
 
 def _add_flexible_set(site: Site, spoke: Document, parts: Monitoring) -> None:

@@ -5,18 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pytest_ampls.lab.fault import agent, collection, dns, endpoint, guest, index, naming, scope, wire
+from pytest_ampls.lab.fault import (
+    agent,
+    collection,
+    dns,
+    endpoint,
+    forwarding,
+    guest,
+    index,
+    naming,
+    network,
+    packet_filter,
+    scope,
+    wire,
+)
 from pytest_ampls.lab.fault.registry import Fault, Meddling, inflict, registered
 
 __all__ = ["Fault", "Meddling", "faults", "inflict"]
 
 
 # Named, so that nothing takes the imports for unused ones.
-_DECLARED = (scope, endpoint, naming, collection, agent, wire, index, dns, guest)
+_DECLARED = (
+    scope,
+    endpoint,
+    naming,
+    forwarding,
+    collection,
+    agent,
+    wire,
+    index,
+    dns,
+    guest,
+    network,
+    packet_filter,
+)
 
 
 def faults() -> Mapping[str, Fault]:
     """Return every fault by name: estate faults in the order of the rules they break, then the others."""
-    kinds = ("estate", "guest", "dns", "wire")
+    kinds = ("estate", "guest", "probe", "dns", "wire")
     ordered = sorted(registered().values(), key=lambda fault: (kinds.index(fault.kind), fault.breaks[:1]))
     return MappingProxyType({fault.name: fault for fault in ordered})

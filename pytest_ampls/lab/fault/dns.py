@@ -21,7 +21,7 @@ _ESTATE = "hub-and-spoke"
 @dns_fault(
     "resolver-answers-public",
     "the resolver in the hub forwards to a public one, past the private zones",
-    breaks="310 311",
+    breaks="310 311 312",
     estates=_ESTATE,
 )
 def resolver_answers_public(estate: Estate, meddling: Meddling, _argument: str | None) -> None:
@@ -32,7 +32,7 @@ def resolver_answers_public(estate: Estate, meddling: Meddling, _argument: str |
 @dns_fault(
     "stale-dns-answer",
     "resolvers still give an old address for the workspace's ingestion name",
-    breaks="310 311",
+    breaks="310 311 312",
     estates=_ESTATE,
 )
 def stale_dns_answer(estate: Estate, meddling: Meddling, _argument: str | None) -> None:

@@ -23,13 +23,13 @@ def _unlink(estate: Estate, public_zone: str) -> None:
         estate.remove(link["id"])
 
 
-@estate_fault("zone-unlinked", "the ods zone is not linked to the hub", breaks="301 310 311")
+@estate_fault("zone-unlinked", "the ods zone is not linked to the hub", breaks="301 309 310 311")
 def zone_unlinked(estate: Estate) -> None:
     """Unlink the zone that the bulk of the data goes through."""
     _unlink(estate, "ods.opinsights.azure.com")
 
 
-@estate_fault("monitor-zone-unlinked", "the monitor zone is not linked to the hub", breaks="301 310 311")
+@estate_fault("monitor-zone-unlinked", "the monitor zone is not linked to the hub", breaks="301 309 310 311")
 def monitor_zone_unlinked(estate: Estate) -> None:
     """Unlink the zone of the shared names."""
     _unlink(estate, "monitor.azure.com")

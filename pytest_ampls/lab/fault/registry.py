@@ -22,6 +22,7 @@ __all__ = [
     "estate_fault",
     "guest_fault",
     "inflict",
+    "probe_fault",
     "registered",
     "wire_fault",
 ]
@@ -56,7 +57,8 @@ class Meddling:
     may not read them, ``lags`` are how else it differs from the estate. ``public_networks`` are
     the lower-cased ids of VNets whose resolver knows no private zone. ``stale_names`` maps public
     names to the address that resolvers still hold. ``guest_flaws`` maps lower-cased ids of machines to the
-    names of the faults in their guests.
+    names of the faults in their guests. ``endpoint_flaws`` maps addresses of private endpoints to the name of
+    the fault in what answers there.
     """
 
     wrappers: list[Wrapper] = field(default_factory=list)
@@ -64,7 +66,9 @@ class Meddling:
     lags: list[Lag] = field(default_factory=list)
     public_networks: set[str] = field(default_factory=set)
     stale_names: dict[str, str] = field(default_factory=dict)
+    private_aliases: set[str] = field(default_factory=set)
     guest_flaws: dict[str, set[str]] = field(default_factory=dict)
+    endpoint_flaws: dict[str, str] = field(default_factory=dict)
     tampers: list[Tamper] = field(default_factory=list)
     nameservers_down: bool = False
 
@@ -76,15 +80,16 @@ Cause = Callable[[Estate, Meddling, "str | None"], None]
 class Fault:
     """One fault.
 
-    ``kind`` is ``estate`` (documents changed), ``wire``, ``dns`` or ``guest`` (the lab misbehaves).
-    ``breaks`` are the ids of the rules that must turn red, ``estates`` the estates it applies
-    to, ``argument`` what its optional argument means, None when it takes none.
+    ``kind`` is ``estate`` (documents changed), ``wire``, ``dns``, ``guest`` or ``probe`` (the lab misbehaves).
+    ``breaks`` are the ids of the rules that must turn red, ``blinds`` of those that cannot be verified then,
+    ``estates`` the estates it applies to, ``argument`` what its optional argument means, None when it takes none.
     """
 
     name: str
     kind: str
     title: str
     breaks: tuple[str, ...] = ()
+    blinds: tuple[str, ...] = ()
     estates: tuple[str, ...] = ("hub-and-spoke",)
     argument: str | None = None
     cause: Cause = field(repr=False, compare=False)
@@ -129,7 +134,7 @@ def estate_fault(
 
 
 def _meddling_fault(
-    kind: str, name: str, title: str, breaks: str, estates: str, argument: str | None
+    kind: str, name: str, title: str, breaks: str, estates: str, argument: str | None, blinds: str = ""
 ) -> Callable[[Cause], Cause]:
     def declare(cause: Cause) -> Cause:
         _register(
@@ -138,6 +143,7 @@ def _meddling_fault(
                 kind=kind,
                 title=title,
                 breaks=tuple(f"AMPLS{number}" for number in breaks.split()),
+                blinds=tuple(f"AMPLS{number}" for number in blinds.split()),
                 estates=tuple(estates.split()),
                 argument=argument,
                 cause=cause,
@@ -166,6 +172,13 @@ def dns_fault(
 def guest_fault(name: str, title: str, *, breaks: str = "", estates: str = _ALL) -> Callable[[Cause], Cause]:
     """Declare something that is wrong inside of a guest."""
     return _meddling_fault("guest", name, title, breaks, estates, None)
+
+
+def probe_fault(
+    name: str, title: str, *, breaks: str, blinds: str = "", estates: str = _ALL
+) -> Callable[[Cause], Cause]:
+    """Declare something that is wrong with what answers at an address of a private endpoint."""
+    return _meddling_fault("probe", name, title, breaks, estates, None, blinds)
 
 
 def inflict(name: str, argument: str | None, estate: Estate, meddling: Meddling) -> None:

@@ -3,7 +3,7 @@
 # as long as its input is open. When it ends, the kernel ends every other process of the machine.
 #   $1 the host name   $2 the folder with the machine's own files
 set -eu
-hostname "$1"
+hostname "$(printf %s "$1" | tr _ -)" # a host name has no underscore
 ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd /run/agent

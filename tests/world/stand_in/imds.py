@@ -44,7 +44,7 @@ def refusal(state: dict[str, Any], query: dict[str, str], header: str | None) ->
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         parts = urlsplit(self.path)
         state = json.loads(Path(sys.argv[1]).read_text())
         query = dict(parse_qsl(parts.query))

@@ -1,0 +1,129 @@
+"""Where machines connect from: subnets, the addresses in use there, and the filters on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+
+import msgspec
+
+from pytest_ampls.errors import DocumentError
+from pytest_ampls.model.compute import VirtualMachine, VirtualMachineScaleSet
+from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.monitor import IdReference
+from pytest_ampls.model.network import NetworkInterface, Subnet, VirtualNetwork, virtual_network_id
+from pytest_ampls.model.resource import ResourceId, key, needed
+
+__all__ = ["ClientSubnet", "client_subnets"]
+
+
+class ClientSubnet(msgspec.Struct, frozen=True, kw_only=True):
+    """Machines of one subnet whose interfaces have the same network security group, or none.
+
+    ``addresses`` are their IPv4 addresses. Those of a Uniform scale set's instances are not read: for them it is
+    the whole of the subnet. ``interface_group`` is the id of the interfaces' own network security group.
+    """
+
+    subnet_id: str
+    interface_group: str | None
+    addresses: tuple[IPv4Network, ...]
+
+    @property
+    def network_id(self) -> str:
+        """The id of the VNet."""
+        return virtual_network_id(self.subnet_id)
+
+    @property
+    def label(self) -> str:
+        """How people call it: VNet and subnet."""
+        network, subnet = (
+            ResourceId.parse(self.network_id).name,
+            self.subnet_id.rstrip("/").rpartition("/")[2],
+        )
+        return f"{network}/{subnet}"
+
+    def place(self, network: VirtualNetwork) -> Subnet:
+        """Return the subnet inside its VNet's document.
+
+        Raises:
+            DocumentError: the VNet has no such subnet.
+        """
+        return needed(network.subnet(self.subnet_id), network, f"the subnet {self.subnet_id}")
+
+
+def client_subnets(estate: Estate) -> tuple[ClientSubnet, ...]:
+    """Return the subnets that machines are in.
+
+    Raises:
+        EvidenceError: interfaces, scale sets or VNets were not read completely.
+    """
+    return estate.once(_client_subnets)
+
+
+def _client_subnets(estate: Estate) -> tuple[ClientSubnet, ...]:
+    found: dict[tuple[str, str], list[IPv4Network]] = {}
+    names: dict[str, str] = {}
+    for subnet, group, address in (*_of_interfaces(estate), *_of_scale_sets(estate)):
+        names.setdefault(key(subnet), subnet)
+        found.setdefault((key(subnet), key(group or "")), []).append(address)
+    return tuple(
+        ClientSubnet(
+            subnet_id=names[subnet],
+            interface_group=group or None,
+            addresses=tuple(dict.fromkeys(addresses)),
+        )
+        for (subnet, group), addresses in found.items()
+    )
+
+
+def _of_interfaces(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Network]]:
+    named = {  # by the machines that were read; the others are told by the interface itself
+        key(reference.id)
+        for machine in estate.known(VirtualMachine)
+        for reference in _references(machine)
+        if reference.id
+    }
+    for nic in estate.all(NetworkInterface):
+        holder = nic.properties.virtual_machine
+        if (holder is None or not holder.id) and nic.key not in named:
+            continue
+        own = nic.properties.network_security_group
+        for part in nic.properties.ip_configurations or ():
+            subnet, address = part.properties.subnet, part.properties.private_ip_address
+            if subnet is None or not subnet.id:
+                raise DocumentError(f"{nic.NOUN} {nic.label!r} ({nic.id}) has an address without a subnet")
+            if address and ":" not in address:
+                yield subnet.id, own.id if own else None, _address(nic, address)
+
+
+def _references(machine: VirtualMachine) -> tuple[IdReference, ...]:
+    profile = machine.properties.network_profile
+    return (profile.network_interfaces or ()) if profile else ()
+
+
+def _address(nic: NetworkInterface, address: str) -> IPv4Network:
+    try:
+        return IPv4Network(address)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        raise DocumentError(
+            f"{nic.NOUN} {nic.label!r} ({nic.id}) has an address that is none: {address!r}"
+        ) from None
+
+
+def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Network]]:
+    """Yield the subnets of Uniform sets; instances of Flexible ones have interfaces of their own."""
+    networks: Mapping[str, VirtualNetwork] = {part.key: part for part in estate.known(VirtualNetwork)}
+    for scale_set in estate.all(VirtualMachineScaleSet):
+        profile = None if scale_set.is_flexible else scale_set.properties.virtual_machine_profile
+        network_profile = profile.network_profile if profile else None
+        interfaces = (network_profile.network_interface_configurations or ()) if network_profile else ()
+        for interface in interfaces:
+            own = interface.properties.network_security_group
+            for part in interface.properties.ip_configurations or ():
+                place = part.properties.subnet
+                if place is None or not place.id:
+                    continue
+                network = networks.get(key(virtual_network_id(place.id)))
+                subnet = network.subnet(place.id) if network is not None else None
+                for prefix in subnet.prefixes if subnet is not None else ():
+                    yield place.id, own.id if own else None, prefix
