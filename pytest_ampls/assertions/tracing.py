@@ -11,6 +11,7 @@ from pytest_ampls.assertions.stages import STAGES, Place, StagePlan, Step, relev
 from pytest_ampls.catalogue import CATALOGUE, Evidence, Finding, NotApplicable, Rule, Verdict
 from pytest_ampls.effective.chain import chain_of
 from pytest_ampls.effective.data_path import Check, DataPath, Stage, StageVerdict
+from pytest_ampls.effective.guest_names import right_addresses
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
@@ -71,22 +72,36 @@ def _is_consequence(stage: Stage) -> bool:
 
 def _stage(plan: StagePlan, machine: Machine, ask: Ask) -> Stage:
     checks = tuple(check for step in plan.steps for check in _checks(step, plan, machine, ask))
-    verdict = _verdict(plan, checks)
+    verdict = _verdict(plan, checks, machine)
     missing = _missing(plan, checks) if verdict is StageVerdict.NOT_LOOKED_AT else ""
     return Stage(number=plan.number, title=plan.title, verdict=verdict, checks=checks, missing=missing)
 
 
-def _verdict(plan: StagePlan, checks: tuple[Check, ...]) -> StageVerdict:
+def _verdict(plan: StagePlan, checks: tuple[Check, ...], machine: Machine) -> StageVerdict:
     if any(check.verdict is Verdict.BROKEN for check in checks):
         return StageVerdict.BROKEN
     held = {check.rule for check in checks if check.verdict is Verdict.HELD}
-    # A machine that resolved its names to the private endpoint and shook hands there has proven the way, whatever could
-    # not be read of it: a DNS server outside of Azure, say.
-    proven = {"AMPLS522", "AMPLS523"} <= held and plan.proof == "AMPLS523"
-    around = {step.rule for step in plan.steps if step.place is not Place.MACHINE} if proven else frozenset()
-    if any(check.verdict is Verdict.UNVERIFIED and check.rule not in around for check in checks):
+    outweighed = _outweighed(plan, held, machine)
+    if any(check.verdict is Verdict.UNVERIFIED and check.rule not in outweighed for check in checks):
         return StageVerdict.UNVERIFIED
     return StageVerdict.HELD if plan.proof in held else StageVerdict.NOT_LOOKED_AT
+
+
+def _outweighed(plan: StagePlan, held: set[str], machine: Machine) -> set[str]:
+    """Return the rules that need not be verified, because the machine itself has proven what they are about.
+
+    It resolved each of its names to a private endpoint that serves it, and shook hands there: so there is a way, and
+    what the names belong to is in the scope, whatever could not be read. A DNS server outside of Azure, say.
+    """
+    names = next((step.names for step in plan.steps if step.names is not None), None)
+    if names is None or not held >= {"AMPLS522", "AMPLS523"}:
+        return set()
+    try:
+        served = all(right_addresses(machine, name) for name in names(machine))
+    except EvidenceError:
+        served = False
+    around = {step.rule for step in plan.steps if step.place is not Place.MACHINE}
+    return around | {"AMPLS404", "AMPLS407"} if served else set()
 
 
 def _missing(plan: StagePlan, checks: tuple[Check, ...]) -> str:

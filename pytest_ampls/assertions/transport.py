@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
+
+import msgspec
 
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.errors import EvidenceError, NotReadError
@@ -67,7 +70,7 @@ def _on_address(
     host = f"[{shake.address}]" if ":" in shake.address else shake.address
     place = f"{host}:{shake.port}"
     command = f"openssl s_client -connect {quoted(place)} -servername {quoted(shake.name)}{option} </dev/null"
-    return Finding.on(
+    finding = Finding.on(
         endpoint,
         f"{shake.name} at {place}, connected to from the {shake.vantage_point}",
         expected=expected,
@@ -75,14 +78,17 @@ def _on_address(
         evidence=command,
         tokens={"address": shake.address, "host": shake.name},
     )
+    seen = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(shake.read_at))
+    return msgspec.structs.replace(finding, read=f"by a connection at {seen}")
 
 
 @rule(
     "AMPLS901",
     "Every address of the private endpoint agrees on a current TLS version, and refuses old ones",
-    severity=Severity.MEDIUM,
-    why="""Azure Monitor refuses TLS 1.0 and 1.1. An address that accepts them is answered by something in between:
-    a proxy or a firewall that decrypts what agents send, with ciphers that can be broken.""",
+    severity=Severity.HIGH,
+    why="""Azure Monitor demands TLS 1.2 for queries (since July 2025) and for ingestion (since March 2026). An address
+    that accepts less is answered by something in between, which decrypts what agents send with ciphers that can
+    be broken.""",
     fix=Fix(
         az="az network private-endpoint show --ids <id>  # then find what answers for <address>, and take this traffic "
         "out of its TLS inspection",

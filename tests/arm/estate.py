@@ -24,6 +24,9 @@ IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 LISTED = (
     SCOPES, WORKSPACES, "Microsoft.Insights/components", ENDPOINTS, RULES, VMS, SETS,
     "Microsoft.HybridCompute/machines", IDENTITIES, NETWORKS, PRIVATE_ENDPOINTS, NICS, ZONES,
+    "Microsoft.Network/networkSecurityGroups",
+    "Microsoft.Network/dnsResolvers",
+    "Microsoft.Network/dnsForwardingRulesets",
 )  # fmt: skip
 ENDPOINT = f"{GROUP}/providers/{ENDPOINTS}/dce"
 

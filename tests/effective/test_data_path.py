@@ -16,7 +16,7 @@ from pytest_ampls.effective.data_path import DataPath, Stage, StageVerdict
 from pytest_ampls.effective.surroundings import endpoints_around, upload_names
 from pytest_ampls.errors import AccessDeniedError, EvidenceError, NotReadError
 from pytest_ampls.lab import faults
-from pytest_ampls.model import Estate, Gap, GapKind, Machine, Reading, Resource
+from pytest_ampls.model import Answer, Estate, Gap, GapKind, Machine, Reading, Resource
 from pytest_ampls.model.guest_state import LogError
 from pytest_ampls.model.handshake import Handshake
 from tests.assertions.machines import (
@@ -241,6 +241,35 @@ def test_a_machine_that_got_through_outweighs_what_could_not_be_read_around_it(r
         stage = stages_of(machine(Estate(changed), "spoke1"))[5]
         assert stage.verdict is expected
         assert "refused" in stage.problem
+
+
+def test_a_name_that_no_endpoint_serves_outweighs_nothing() -> None:
+    """A guest proves the way to the names that are served; whether the endpoint is in the scope stays open."""
+    snapshot = looked_at("hub-and-spoke+dce-not-in-scope").snapshot
+    readings = tuple(
+        msgspec.structs.replace(reading, documents=(), gap=denied("records"))
+        if reading.type == RECORDS
+        else reading
+        for reading in snapshot.readings
+    )
+    spoilt = Estate(msgspec.structs.replace(snapshot, readings=readings))
+    assert stages_of(machine(spoilt, "spoke1"))[5].verdict is StageVerdict.UNVERIFIED
+
+
+def test_a_finding_about_another_name_hides_no_silence() -> None:
+    """One answer is wrong and no name of this machine, another never came: that is unverified, not held."""
+    snapshot = lab_snapshot("hub-and-spoke")
+    silent = Gap(kind=GapKind.UNREACHABLE, message="no answer")
+
+    def spoilt(answer: Answer) -> Answer:
+        if answer.name.startswith("api."):
+            return msgspec.structs.replace(answer, addresses=("203.0.113.9",))
+        return msgspec.structs.replace(answer, gap=silent) if answer.name.startswith("live.") else answer
+
+    answers = tuple(map(spoilt, snapshot.answers))
+    stage = stages_of(machine(Estate(msgspec.structs.replace(snapshot, answers=answers)), "spoke1"))[5]
+    assert stage.verdict is StageVerdict.UNVERIFIED
+    assert [check.rule for check in stage.checks if check.verdict is Verdict.UNVERIFIED] == ["AMPLS310"]
 
 
 def test_a_silent_guest_is_unverified() -> None:

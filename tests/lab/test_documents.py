@@ -17,7 +17,11 @@ _FREE = re.compile(
     r"tags\.\w+$|identity\.userAssignedIdentities\.\*|settings\.authentication|properties\.metadata\.creator$"
 )
 # The data has neither field tables nor recordings of these.
-_NO_DATA = {"microsoft.network/virtualnetworks", "microsoft.network/privatednszones/soa"}
+_NO_DATA = {
+    "microsoft.network/virtualnetworks",
+    "microsoft.network/networksecuritygroups",
+    "microsoft.network/privatednszones/soa",
+}
 
 
 def _documents(spec: str) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ NOT_RECORDED_LIVE = {
     "ArcMachine",
     "ArcMachineExtension",
     "DnsForwardingRuleset",
+    "NetworkSecurityGroup",
     "DnsResolver",
     "ForwardingRule",
     "InboundEndpoint",

@@ -112,6 +112,7 @@ def test_unreachable() -> None:
     assert found.observed == "dropped"
     assert found.evidence.startswith('openssl s_client -connect "192.168.0.69:443" -servername "36b87820-')
     assert found.tokens["address"] == "192.168.0.69"
+    assert found.read.startswith("by a connection at 20")
 
 
 def test_an_ipv6_address_is_written_in_brackets() -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "legacy_mode",
     "metadata_service_gone",
     "port_443_dropped",
+    "resolvers_keep_an_old_address",
     "tls_1_0_only",
     "uploads_refused",
 ]
@@ -73,6 +74,15 @@ def _with_records(estate: Estate, records: Mapping[str, tuple[str, ...]]) -> Est
         for zone in estate.zones
     )
     return dataclasses.replace(estate, zones=tuple(zones))
+
+
+@contextmanager
+def resolvers_keep_an_old_address(world: World) -> Iterator[None]:
+    """The platform still answers with the address that the workspace had in an endpoint that is gone."""
+    estate = world.estate
+    name = next(each for each in estate.private_names if ".ods." in each)
+    with world.being(_with_records(estate, {estate.private_zone(name): ("192.168.0.99",)})):
+        yield
 
 
 @contextmanager

@@ -17,6 +17,7 @@ __all__ = [
     "AGENT_UNITS",
     "LOG",
     "STAND_IN",
+    "TOKEN",
     "Keys",
     "endpoint_settings",
     "etc",
@@ -30,6 +31,8 @@ STAND_IN: Final = Path(__file__).parent / "stand_in"
 AGENT_UNITS: Final = ("azuremonitoragent", "azuremonitor-coreagent", "azuremonitor-agentlauncher")
 LOG: Final = "opt/microsoft/azuremonitoragent/log/mdsd.err"
 """The agent's error log below the folder of a machine; /var/opt is ``opt`` there."""
+TOKEN: Final = "eyJ0eXAi.not-to-be-kept.by-anybody"
+"""What every metadata service of the world gives; it must not be found anywhere else."""
 
 _TAKEN: Final = (
     "alternatives",
@@ -103,7 +106,7 @@ def imds_state(
     state = {
         "system": machine.system_identity if system is None else system,
         "identities": held,
-        "token": "eyJ.not-to-be-kept",
+        "token": TOKEN,
     }
     file = folder / "imds.json"
     fresh = file.with_suffix(".new")
@@ -171,7 +174,8 @@ def endpoint_settings(
     settings = folder / "nginx.conf"
     settings.write_text(
         f"daemon off;\nmaster_process off;\nuser root;\npid {folder}/pid;\nerror_log {folder}/error.log;\n"
-        f"events {{ worker_connections 512; }}\nhttp {{\n  access_log off;\n{temporary}  server {{\n    listen 443 ssl;\n"
+        f"events {{ worker_connections 512; }}\nhttp {{\n  access_log off;\n{temporary}  server {{\n"
+        "    listen 443 ssl;\n"
         f"    ssl_certificate {keys.folder}/{certificate}.pem;\n"
         f"    ssl_certificate_key {keys.folder}/{certificate}.key;\n"
         f"    ssl_protocols {protocols or 'TLSv1.2 TLSv1.3'};\n"

@@ -242,6 +242,12 @@ class Daemon:
             self._process.wait()
         self._process = None
 
+    def reap(self) -> None:
+        """Wait for it where its machine has ended, and it with the machine."""
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
     def restart(self) -> None:
         """Stop it and start it again with whatever its files say now."""
         self.stop()

@@ -73,28 +73,35 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._stack = contextlib.ExitStack()
+        self._outer = Node("world", self._own("world"))
+        self._nodes: list[Node] = []
+        self._labs: list[Daemon] = []
         self._daemons: list[Daemon] = []
         self._resolvers: dict[str, Daemon] = {}
 
     def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            self._outer = Node("world", self._own("world"))
-            stack.callback(self._outer.stop)
-            self._outer.wait()
+        try:
             self.keys = Keys(self.folder / "keys")
+            self._outer.wait()
             # The runner comes first: what the world is like is read from the lab that it holds.
             etc(self._own("runner"), self.keys, (DNS_SERVER,))
             self.runner = self._node("runner").wait()
             self.lab = self._serve(ESTATE, "lab")
-            stack.callback(self.lab.daemon.stop)
             self.estate = self.lab.estate
             self._build(self.estate)
-            self._stack = stack.pop_all()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        for daemon in self._labs:
+            daemon.stop()  # it has files outside of the world
+        self._outer.stop()
+        for daemon in self._daemons:
+            daemon.reap()
+        for node in self._nodes:
+            node.stop()
 
     # -- building ----------------------------------------------------------------------------
 
@@ -104,14 +111,18 @@ class World:
         return folder
 
     def _node(self, name: str) -> Node:
-        return Node(name, self._own(name), inside=self._outer)
+        node = Node(name, self._own(name), inside=self._outer)
+        self._nodes.append(node)
+        return node
 
     def _serve(self, spec: str, name: str) -> Served:
         """Start a lab on the runner, wait for it, and read its documents."""
         ready = self.folder / f"{name}.json"
         ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "pytest_ampls.lab", "serve", spec, "--ready-file", str(ready)]
-        daemon = Daemon(self.runner, command, log=self.folder / f"{name}.log").start().wait()
+        daemon = Daemon(self.runner, command, log=self.folder / f"{name}.log")
+        self._labs.append(daemon)
+        daemon.start().wait()
         until(ready.exists, f"the lab that serves {spec}")
         read = self.runner.run(sys.executable, str(STAND_IN / "read_arm.py"), str(ready))
         return Served(daemon, json.loads(ready.read_text()), estate_of(json.loads(read)))
@@ -243,9 +254,9 @@ class World:
         done = self._pytest(f"--junitxml={report}", *options, env=env)
         return judged(report, done[0], done[1])
 
-    def diagnose(self, name: str) -> str:
-        """Return what the plugin says about the data path of a machine."""
-        return self._pytest(f"--ampls-diagnose={name}")[1]
+    def diagnose(self, *options: str) -> tuple[int, str]:
+        """Return exit code and output of a run that is to diagnose machines."""
+        return self._pytest(*options)
 
     def _pytest(self, *options: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
         connection = {**self.lab.connection, "views": []}
