@@ -7,6 +7,7 @@ Resource Graph (:mod:`pytest_ampls.arm.discovery`) they grow by pages alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Final
@@ -63,6 +64,13 @@ _LISTED: Final = (
 )
 """What is listed for every subscription."""
 
+# Private zones of public domains that Azure Monitor's names are in: linked somewhere, they answer before the
+# alias is ever followed. Single storage accounts are left out; the one of Azure Monitor is not.
+_PUBLIC_ZONE: Final = re.compile(
+    r"(?i)(?:.+\.)?(?:monitor\.azure|opinsights\.azure|agentsvc\.azure-automation)\.[a-z]+"
+    r"|(?:scadvisorcontentpl\.)?blob\.core\.[^.]+\.[a-z]+|(?:core\.)?(?:windows|usgovcloudapi|chinacloudapi)\.[a-z]+"
+    r"|azure(?:-automation)?\.[a-z]+|com|net|us|cn"
+)
 _ROUNDS: Final = 3
 # A subscription that failed like this has nothing more to say; asking for each type only costs time.
 _HOPELESS: Final = frozenset({GapKind.ABSENT, GapKind.UNAUTHENTICATED, GapKind.UNREACHABLE, GapKind.NOT_READ})
@@ -197,7 +205,9 @@ def _list_zones(reader: Reader) -> None:
     groups = reader.documents(_ZONE_GROUPS)
     named = {fold(own) for group in groups for kind, own in group.named() if kind == _ZONES}
     zones = [
-        zone for zone in reader.documents(_ZONES) if is_monitor_zone(zone.name) or fold(zone.id) in named
+        zone
+        for zone in reader.documents(_ZONES)
+        if is_monitor_zone(zone.name) or _PUBLIC_ZONE.fullmatch(zone.name) or fold(zone.id) in named
     ]
     reader.read("zones", [Task(kind, zone.id) for zone in zones for kind in (_LINKS, _RECORDS)])
 

@@ -113,6 +113,7 @@ STAGES: Final[tuple[StagePlan, ...]] = (
             Step("AMPLS405"),
             Step("AMPLS404"),
             Step("AMPLS201", Place.SCOPE),
+            Step("AMPLS207", Place.NETWORK),
             *_network_steps(configuration_names),
             Step("AMPLS524"),
         ),
@@ -194,6 +195,8 @@ def relevant(step: Step, plan: StagePlan, machine: Machine, finding: Finding) ->
         return None
     if step.rule == "AMPLS201":
         return _is_own_connection(machine, finding)
+    if step.rule == "AMPLS207" and _got_through(machine):
+        return None
     if step.names is not None and not concerns(finding, step.names(machine), machine):
         return False
     return None if step.rule == "AMPLS901" and not _is_outdated(machine, finding) else True
@@ -203,6 +206,12 @@ def _is_implicit(machine: Machine) -> bool:
     """Tell whether the only identity answers for an agent that names none: a risk, and data still flows."""
     outcomes = {agent_identity(machine, agent).outcome for agent in machine.agents}
     return IdentityOutcome.AMBIGUOUS not in outcomes
+
+
+def _got_through(machine: Machine) -> bool:
+    """Tell whether the machine itself shook hands: then there is a way, by a gateway or an appliance, say."""
+    state = machine.estate.observations.guest(machine)
+    return state is not None and any(shake.trusted for shake in state.handshakes or ())
 
 
 def _is_outdated(machine: Machine, finding: Finding) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
 import msgspec
@@ -112,7 +112,6 @@ def _address(nic: NetworkInterface, address: str) -> IPv4Network:
 
 def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Network]]:
     """Yield the subnets of Uniform sets; instances of Flexible ones have interfaces of their own."""
-    networks: Mapping[str, VirtualNetwork] = {part.key: part for part in estate.known(VirtualNetwork)}
     for scale_set in estate.all(VirtualMachineScaleSet):
         profile = None if scale_set.is_flexible else scale_set.properties.virtual_machine_profile
         network_profile = profile.network_profile if profile else None
@@ -123,7 +122,9 @@ def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Networ
                 place = part.properties.subnet
                 if place is None or not place.id:
                     continue
-                network = networks.get(key(virtual_network_id(place.id)))
-                subnet = network.subnet(place.id) if network is not None else None
-                for prefix in subnet.prefixes if subnet is not None else ():
+                network = estate.get(VirtualNetwork, virtual_network_id(place.id))
+                if network is None:
+                    continue
+                subnet = needed(network.subnet(place.id), network, f"the subnet {place.id}")
+                for prefix in subnet.prefixes:
                     yield place.id, own.id if own else None, prefix

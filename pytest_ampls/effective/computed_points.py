@@ -87,7 +87,7 @@ def _answer(estate: Estate, point: VantagePoint, name: str) -> Answer:
     try:
         found = answers(_network(estate, point), name)
     except EvidenceError as error:
-        return Answer(vantage_point=point.name, name=name, gap=_gap(error))
+        return Answer(vantage_point=point.name, name=name, computed="unverified", gap=_gap(error))
     return _as_answer(point, name, found)
 
 
@@ -95,7 +95,7 @@ def _as_answer(point: VantagePoint, name: str, found: ComputedAnswer) -> Answer:
     if found.status is AnswerStatus.LOOP:
         message = f"{name} gets no answer at vantage point {point.name!r}, by configuration: {found.reason}"
         gap = Gap(kind=GapKind.UNREACHABLE, message=message)
-        return Answer(vantage_point=point.name, name=name, gap=gap)
+        return Answer(vantage_point=point.name, name=name, computed=found.status.value, gap=gap)
     return Answer(
         vantage_point=point.name,
         name=name,

@@ -156,8 +156,25 @@ def linked_zone(network: VirtualNetwork, name: str) -> LinkedZone | None:
         EvidenceError: links or zones were not read completely.
     """
     zones = network.estate.once(_linked_zones, network)
+    for zone in network.estate.once(_zones_without_links):
+        if name == zone.origin or name.endswith("." + zone.origin):
+            raise NotReadError(
+                f"{name} lies in private DNS zone {zone.label!r} ({zone.id}), whose links were not read: it may "
+                f"answer for virtual network {network.label!r}. Read the estate again"
+            )
     fitting = [origin for origin in zones if name == origin or name.endswith("." + origin)]
     return zones[max(fitting, key=len)] if fitting else None
+
+
+def _zones_without_links(estate: Estate) -> tuple[PrivateDnsZone, ...]:
+    """Return the zones whose links nobody listed: those of other services, as a rule."""
+    found = []
+    for zone in estate.known(PrivateDnsZone):
+        try:
+            estate.children(VirtualNetworkLink, zone)
+        except NotReadError:
+            found.append(zone)
+    return tuple(found)
 
 
 def _linked_zones(estate: Estate, network: VirtualNetwork) -> dict[str, LinkedZone]:

@@ -146,6 +146,15 @@ def test_a_uniform_scale_set_is_judged_by_its_profile(plan: NetworkBlueprint) ->
     assert finding.resource == "network security group rg/nsg-set"
 
 
+def test_a_uniform_set_alone_needs_its_network(plan: NetworkBlueprint) -> None:
+    """A scale set in a network that was not read is not taken for none."""
+    plan.remove(VMS, lambda _: True)
+    uniform_set(plan)
+    plan.gaps[VNETS] = denied()
+    with pytest.raises(AccessDeniedError):
+        findings(assert_nsg_allows_endpoint, endpoint(plan.build()))
+
+
 def test_some_instances_of_a_uniform_set_cannot_be_told(plan: NetworkBlueprint) -> None:
     """A rule about a part of the subnet may be about an instance, or not."""
     uniform_set(plan)

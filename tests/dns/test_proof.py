@@ -72,7 +72,7 @@ def test_computed_answers_are_those_of_real_servers(servers: Servers) -> None:
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=120,
+        max_examples=130,
         derandomize=True,
         database=None,
         deadline=None,

@@ -124,7 +124,7 @@ _INBOUND: Final = 10
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
     """Draw two or three networks, up to five zones, and what they ask of one another."""
-    count = draw(st.integers(2, 3))
+    count = draw(st.sampled_from((3, 2, 3)))
     networks = tuple(draw(_networks(number)) for number in range(count))
     hub = draw(st.booleans())  # the zones are linked where the servers and the rules' targets are
     zones: list[Zone] = []
@@ -172,13 +172,17 @@ def _networks(draw: st.DrawFn, number: int) -> Network:
     own = [address(number, host) for host in (*_MACHINES, _INBOUND)]
     lower = [address(other, host) for other in range(number) for host in (*_MACHINES, _INBOUND)]
     offered = st.sampled_from([*own, *lower, *lower, "168.63.129.16"])
-    servers = draw(st.one_of(st.just([]), st.just([]), st.lists(offered, max_size=2, unique=True)))
+    size = draw(st.sampled_from((0, 1, 2)))
+    servers = draw(st.lists(offered, min_size=size, max_size=size, unique=True))
     rules: list[Rule] = []
     if lower:
         several = st.lists(st.sampled_from(lower), min_size=2, max_size=2, unique=True)
         one = st.sampled_from(lower).map(lambda target: [target])
         targets = st.one_of(one, one, one, one, several)
-        for domain in draw(st.lists(st.sampled_from(_DOMAINS), max_size=2, unique=True)):
+        amount = draw(st.sampled_from((0, 1, 2)))
+        for domain in draw(
+            st.lists(st.sampled_from(_DOMAINS), min_size=amount, max_size=amount, unique=True)
+        ):
             rules.append(Rule(domain, tuple(draw(targets)), draw(st.sampled_from((True, True, True, False)))))
     return Network(number, tuple(servers), tuple(rules))
 

@@ -121,9 +121,10 @@ class TestAnswers:
     def test_what_cannot_be_computed_has_a_gap(self, plan: NetworkBlueprint) -> None:
         """A DNS server outside of what was read."""
         set_network_dns(plan, "spoke1", "10.9.9.9")
-        gap = computed(plan).gap
-        assert gap is not None
-        assert isinstance(gap.error(), NotReadError)
+        found = computed(plan)
+        assert found.computed == "unverified"
+        assert found.gap is not None
+        assert isinstance(found.gap.error(), NotReadError)
 
     def test_points_with_servers_give_none(self, plan: NetworkBlueprint) -> None:
         """They are asked, not computed; and a name is computed once."""

@@ -53,6 +53,8 @@ FIRST_BROKEN = {
     "connection-pending": (6, "AMPLS201", "spoke2"),
     "connection-rejected": (6, "AMPLS201", "hub"),
     "connection-seen-differently": (6, "AMPLS201", "spoke1"),
+    "spoke-not-peered": (6, "AMPLS207", "spoke1"),
+    "peering-access-blocked": (6, "AMPLS207", "spoke1"),
     "monitor-zone-unlinked": (6, "AMPLS301", "spoke2"),
     "spoke-bypasses-hub-dns": (6, "AMPLS301", "spoke1"),
     "empty-zone-linked": (6, "AMPLS305", "spoke1"),
@@ -178,6 +180,13 @@ def test_an_implicit_identity_is_reported_and_stops_nothing() -> None:
     stage = path_of(estate_with("identity-implicit"), "spoke1").stages[2]
     assert stage.verdict is StageVerdict.HELD
     assert [(check.rule, len(check.minor)) for check in stage.checks] == [("AMPLS503", 1)]
+
+
+def test_a_machine_that_shook_hands_has_a_way() -> None:
+    """A missing peering is a minor finding where the machine got through all the same, by a gateway, say."""
+    path = path_of(looked_at("hub-and-spoke+spoke-not-peered"), "spoke1")
+    assert path.first_broken is None
+    assert [check.rule for check in path.stages[5].checks if check.minor] == ["AMPLS207"]
 
 
 def test_the_chain_names_what_stands_between() -> None:

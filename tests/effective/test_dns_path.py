@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pytest_ampls.effective.computed_answer import AnswerStatus, answers, answers_by
@@ -9,7 +10,15 @@ from pytest_ampls.effective.dns_path import resolving_networks, rules_for
 from pytest_ampls.effective.name_resolution import zones_seen
 from pytest_ampls.errors import AccessDeniedError, DocumentError, NotReadError
 from pytest_ampls.model import Estate
-from tests.builders import FORWARDING_RULES, INBOUND_ENDPOINTS, RECORDS, RULESETS, ZONE_LINKS, denied
+from tests.builders import (
+    FORWARDING_RULES,
+    INBOUND_ENDPOINTS,
+    PRIVATE_ZONES,
+    RECORDS,
+    RULESETS,
+    ZONE_LINKS,
+    denied,
+)
 from tests.private_estate import MONITOR, ODS, NetworkBlueprint, private_estate, vnet
 from tests.rulesets import add_inbound, add_rules, set_network_dns
 
@@ -215,3 +224,19 @@ class TestAnswers:
         assert answers(vnet(estate, "hub"), "x.ods.opinsights.azure.com").status is AnswerStatus.PUBLIC
         with pytest.raises(AccessDeniedError):
             answers(vnet(estate, "hub"), API)
+
+
+def test_a_zone_whose_links_nobody_listed_is_not_taken_for_unlinked(plan: NetworkBlueprint) -> None:
+    """A private zone of the public domain would answer first; names outside of it are not touched."""
+    del plan.documents[PRIVATE_ZONES][MONITOR]
+    plan.zone("monitor.azure.com")
+    estate = plan.build()
+    unlisted = tuple(
+        reading
+        for reading in estate.snapshot.readings
+        if not (reading.type == ZONE_LINKS and reading.scope.endswith("/monitor.azure.com"))
+    )
+    hub = vnet(Estate(msgspec.structs.replace(estate.snapshot, readings=unlisted)), "hub")
+    with pytest.raises(NotReadError, match=r"lies in private DNS zone 'monitor\.azure\.com' .* not read"):
+        answers(hub, API)
+    assert answers(hub, "x.ods.opinsights.azure.com").status is AnswerStatus.NXDOMAIN

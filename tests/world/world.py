@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -51,7 +52,11 @@ def missing() -> str | None:
         return "needs Linux and root, for namespaces"
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     absent = [name for name in _PROGRAMS if shutil.which(name, path=path) is None]
-    return f"not installed: {', '.join(absent)}" if absent else None
+    if absent:
+        return f"not installed: {', '.join(absent)} (packages: tests/world/packages.txt)"
+    command = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc", "true"]
+    tried = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"this machine makes no namespaces: {tried.stderr.strip()}" if tried.returncode != 0 else None
 
 
 class Served(NamedTuple):
