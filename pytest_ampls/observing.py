@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_ampls import resolver
 from pytest_ampls.effective.computed_points import computed_answers, settled
+from pytest_ampls.effective.staying_public import names_that_stay_public
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import VantagePoint
@@ -35,6 +36,7 @@ def observe(
     on_progress: Say,
     *,
     address_map: Mapping[str, str] | None = None,
+    names: Iterable[str] = (),
     needs: Needs | None = None,
 ) -> None:
     """Look at what is beside the configuration, and let the estate have it.
@@ -46,6 +48,7 @@ def observe(
         client: an opened client, for Run Command.
         on_progress: gets a line of text now and then.
         address_map: where probes connect to in place of each address; None is the address itself.
+        names: further names that DNS is asked for.
         needs: what to look at again; None looks at everything.
 
     Raises:
@@ -56,7 +59,7 @@ def observe(
     kept = () if needs is None or ANSWERS in needs.types else before.answers
     kept = tuple(answer for answer in kept if not answer.computed)
     known = {answer.name for answer in kept}  # every vantage point was asked for each of them
-    names = _names_to_ask(estate)
+    names = _names_to_ask(estate, names)
     answers = resolver.resolve_all(
         points,
         [name for name in names if name not in known],
@@ -70,7 +73,7 @@ def observe(
     if needs is None or GUESTS in needs.types:
         guests = _guests(estate, settings, client, on_progress)
     seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests}
-    estate.renew(msgspec.structs.replace(before, vantage_points=points, **seen))
+    estate.renew(msgspec.structs.replace(before, vantage_points=points, probed=settings.probe, **seen))
 
 
 def _handshakes(
@@ -87,13 +90,15 @@ def _handshakes(
     )
 
 
-def _names_to_ask(estate: Estate) -> tuple[str, ...]:
-    """Return every public name that a private endpoint of the estate serves."""
-    found: set[str] = set()
+def _names_to_ask(estate: Estate, more: Iterable[str]) -> tuple[str, ...]:
+    """Return every public name that a private endpoint serves, those that must stay public, and some more."""
+    found = {name.rstrip(".").lower() for name in more}
     for endpoint in estate.known(PrivateEndpoint):
         with suppress(EvidenceError):  # the rules that need its names say why they are missing
             if endpoint.is_azure_monitor:
                 found.update(endpoint.members)
+    with suppress(EvidenceError):  # likewise
+        found.update(names_that_stay_public(estate))
     return tuple(sorted(found))
 
 

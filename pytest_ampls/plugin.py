@@ -96,6 +96,7 @@ def _diagnose(config: pytest.Config, found: settings.Settings) -> int:
     with Source(
         found,
         vantage_points=requirements.vantage_points,
+        names=requirements.names,
         credential=lambda cloud: config.hook.pytest_ampls_credential(config=config, cloud=cloud),
         say=lambda line: print(line, file=sys.stderr),
     ) as source:

@@ -52,6 +52,7 @@ class _Connection(NamedTuple):
     credential: TokenCredential
     vantage_points: tuple[VantagePoint, ...]
     address_map: Mapping[str, str] | None = None
+    names: tuple[str, ...] = ()
 
 
 class Source:
@@ -60,6 +61,7 @@ class Source:
     Args:
         settings: the options in force; one source must be configured.
         vantage_points: resolvers of the requirements file, beside those of the options.
+        names: names that DNS is asked for beside those of the estate.
         credential: asked for a credential of the cloud; None, or the answer None, means the default one.
         say: gets a line of text now and then, while a read takes long.
         suspects: names the machines of an estate that a verdict is about to fail on, by id; what the index
@@ -71,6 +73,7 @@ class Source:
         settings: Settings,
         *,
         vantage_points: tuple[VantagePoint, ...] = (),
+        names: tuple[str, ...] = (),
         credential: CredentialSeam | None = None,
         suspects: Suspects | None = None,
         say: Callable[[str], None] = lambda _line: None,
@@ -79,6 +82,7 @@ class Source:
         self._suspects = suspects
         self._settings = settings
         self._vantage_points = vantage_points
+        self._names = names
         self._credential = credential
         self._stack = ExitStack()
         self._connection: _Connection | None = None
@@ -142,7 +146,7 @@ class Source:
 
     def _connected(self) -> _Connection:
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection = self._connect()._replace(names=self._names)
         return self._connection
 
     def estate(self, snapshot: Snapshot) -> Estate:
@@ -298,7 +302,7 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
             confirmed = confirm(client, readings, suspects(estate), on_progress=progress)
             estate.renew(msgspec.structs.replace(estate.snapshot, readings=confirmed))
         points, address_map = connection.vantage_points, connection.address_map
-        observe(estate, settings, points, client, progress, address_map=address_map)
+        observe(estate, settings, points, client, progress, address_map=address_map, names=connection.names)
         return _with_statistics(estate, client.statistics(), started)
 
 
@@ -316,8 +320,16 @@ def _read_again(connection: _Connection, before: Snapshot, needs: Needs, progres
             on_progress=progress,
         )
         estate = Estate(msgspec.structs.replace(before, readings=readings))
-        settings, points = connection.settings, connection.vantage_points
-        observe(estate, settings, points, client, progress, address_map=connection.address_map, needs=needs)
+        observe(
+            estate,
+            connection.settings,
+            connection.vantage_points,
+            client,
+            progress,
+            address_map=connection.address_map,
+            names=connection.names,
+            needs=needs,
+        )
         return _with_statistics(estate, _together(before.statistics, client.statistics()), started)
 
 

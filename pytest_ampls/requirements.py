@@ -67,6 +67,12 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     expectations: tuple[Expectation, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that a rule on DNS is told to look at (``names`` of an expectation): they must be asked for."""
+        given = (entry.keywords.get("names", ()) for entry in self.expectations)
+        return tuple(dict.fromkeys(name for names in given for name in names))
+
     def keywords(self, rule: Rule[Any], resource: Resource) -> dict[str, Any]:
         """Return the keywords to judge a resource with; a later entry of the file wins."""
         found: dict[str, Any] = {}

@@ -69,6 +69,7 @@ class Run:
         self._source = Source(
             settings,
             vantage_points=self.requirements.vantage_points,
+            names=self.requirements.names,
             credential=self._credential,
             suspects=lambda estate: suspects(estate, self.requirements),
             say=self.say,

@@ -316,8 +316,8 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         Place.DATA,
         "names resolve to the right private addresses, and connections time out",
         "A network security group, a route or a missing peering is in between.",
-        "523 903",
-        "guest-port-dropped port-443-dropped",
+        "207 208 523 903",
+        "spoke-not-peered nsg-denies-outbound guest-port-dropped port-443-dropped",
     ),
     _row(
         "F32",
@@ -325,7 +325,8 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "traffic to the private endpoint goes around the hub's firewall",
         "The endpoint's own /32 route is more specific than the user-defined one, unless network policies "
         "are enabled in its subnet.",
-        fix="Set privateEndpointNetworkPolicies of the endpoint's subnet as you intend it.",
+        "209",
+        "endpoint-policies-enabled",
     ),
     _row(
         "F33",

@@ -33,7 +33,7 @@ def _shakes(endpoint: PrivateEndpoint) -> Iterator[Handshake]:
         EvidenceError: the endpoint's names were not read, or it has none, or one of them was not probed.
     """
     observations = endpoint.estate.observations
-    if not observations.handshakes:
+    if not observations.handshakes and not endpoint.estate.snapshot.probed:
         raise NotApplicable("no connection was made to any private endpoint: add --ampls-probe")
     if not endpoint.members:
         raise NotReadError(f"private endpoint {endpoint.label!r} has no name to probe: AMPLS205 judges that")

@@ -139,6 +139,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...] = ()
     vantage_points: tuple[VantagePoint, ...] = ()
     answers: tuple[Answer, ...] = ()
+    probed: bool = False
     handshakes: tuple[Handshake, ...] = ()
     guests: tuple[GuestState, ...] = ()
     statistics: Statistics = Statistics()

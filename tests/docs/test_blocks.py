@@ -37,7 +37,9 @@ def test_python_blocks(pytester: pytest.Pytester) -> None:
     """Every test that is shown passes on the lab, and everything else that is shown can be loaded."""
     for page, shown in groupby(blocks("python"), key=lambda block: block.page):
         _write(pytester.path / re.sub(r"\W", "_", page), list(shown))
-    result = pytester.runpytest_subprocess(LAB, "--import-mode=importlib", "-rA", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(
+        LAB, "--ampls-run-command", "--import-mode=importlib", "-rA", "-p", "no:cacheprovider"
+    )
     assert result.ret == pytest.ExitCode.OK
     written = {path.relative_to(pytester.path).as_posix() for path in pytester.path.rglob("test_*.py")}
     assert written == {line.split()[1].partition("::")[0] for line in result.outlines if "PASSED " in line}
