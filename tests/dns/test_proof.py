@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from pytest_ampls.effective.name_resolution import AnswerStatus, ComputedAnswer, answers
 from pytest_ampls.errors import NotReadError
 from tests.dns.servers import Servers, clients, missing
-from tests.dns.topology import ASKED, Topology, estate_of, topologies
+from tests.dns.topology import ASKED, Network, Rule, Topology, Zone, estate_of, topologies
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -67,6 +67,26 @@ def compare(topology: Topology, servers: Servers, seen: Counter[str]) -> None:
                 assert {computed(answer)} == said, (where, said)
 
 
+_ORIGIN = "privatelink.monitor.azure.com"
+_RECORDS = (("api", ("A", "10.200.0.4")), ("live", ("A",)))
+_BY_DOMAIN = Topology(
+    (
+        Network(0),
+        Network(1),
+        Network(2, (), (Rule("azure.com.", ("10.1.0.10",)), Rule("monitor.azure.com.", ("10.0.0.10",)))),
+    ),
+    (Zone(_ORIGIN, _RECORDS, ((0, "strict"),)),),
+)
+_INBOUND = Topology(
+    (Network(0), Network(1, ("10.0.0.4",)), Network(2, ("10.1.0.10",))),
+    (Zone(_ORIGIN, _RECORDS, ((1, "strict"),)),),
+)
+_NAMES_ITSELF = Topology(
+    (Network(0), Network(1, ("10.1.0.4", "10.0.0.4")), Network(2, ("10.1.0.4",))),
+    (Zone(_ORIGIN, _RECORDS, ((1, "fallback"),)),),
+)
+
+
 def test_computed_answers_are_those_of_real_servers(servers: Servers) -> None:
     """Generated networks, links, records, DNS servers, rulesets and policies: never another answer."""
     seen: Counter[str] = Counter()
@@ -79,6 +99,9 @@ def test_computed_answers_are_those_of_real_servers(servers: Servers) -> None:
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
+    @example(_BY_DOMAIN)
+    @example(_INBOUND)
+    @example(_NAMES_ITSELF)
     @given(topologies())
     def prove(topology: Topology) -> None:
         compare(topology, servers, seen)
