@@ -65,6 +65,7 @@ def observe(
         [name for name in names if name not in known],
         concurrency=settings.concurrency * 2,
         timeout=settings.dns_timeout,
+        on_progress=on_progress,
     )
     computed = computed_answers(estate, points, names)
     handshakes, guests = before.handshakes, before.guests

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_ampls.assertions.guest_answer import answered_as, guest_of, on_guest, resolved_names
-from pytest_ampls.catalogue import Evidence, Finding, Fix, Severity, rule
+from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.effective.guest_names import GLOBAL_HANDLER
 from pytest_ampls.errors import EvidenceError, NotReadError
 from pytest_ampls.model.guest_state import GuestState, Lookup
@@ -143,9 +143,10 @@ def assert_guest_reaches_endpoints(machine: Machine) -> Iterator[Finding]:
     state = guest_of(machine)
     shakes = state.told(state.handshakes, "handshakes")
     unheard: EvidenceError | None = None
-    for resolved in resolved_names(machine, state):
-        if not resolved.is_right:
-            continue
+    right = [resolved for resolved in resolved_names(machine, state) if resolved.is_right]
+    if not right:  # nothing of the private endpoint was tried, so nothing of it is proven
+        raise NotApplicable("no name leads the machine to the private endpoint: AMPLS522 judges that")
+    for resolved in right:
         tried = [shake for shake in shakes if shake.name == resolved.lookup.name]
         if not tried:
             unheard = NotReadError(

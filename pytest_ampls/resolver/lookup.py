@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -226,6 +226,7 @@ def resolve_all(
     concurrency: int = 32,
     timeout: float = 5.0,
     tries: int = 2,
+    on_progress: Callable[[str], None] | None = None,
 ) -> tuple[Answer, ...]:
     """Return the answers of every vantage point for every name, each asked once.
 
@@ -233,7 +234,7 @@ def resolve_all(
     given, and within each the names in order of first appearance, whichever answered first.
     Computed vantage points are left out: nobody is asked there.
     ``concurrency`` bounds the questions under way; ``timeout`` and ``tries`` are
-    :class:`Resolver`'s.
+    :class:`Resolver`'s. ``on_progress`` gets a line of text with each answer.
 
     Raises:
         ConfigurationError: two vantage points have one name and different servers, or one has
@@ -254,7 +255,12 @@ def resolve_all(
     if not work:
         return ()
     with ThreadPoolExecutor(max_workers=min(concurrency, len(work)), thread_name_prefix="dns") as pool:
-        return tuple(pool.map(lambda item: item[0].resolve(item[1]), work))
+        found = []
+        for answer in pool.map(lambda item: item[0].resolve(item[1]), work):
+            found.append(answer)
+            if on_progress is not None:
+                on_progress(f"{len(found)} of {len(work)} DNS lookups, last from {answer.vantage_point}")
+    return tuple(found)
 
 
 def _once(server: Server, query: dns.message.Message, timeout: float) -> dns.message.Message:

@@ -204,6 +204,14 @@ def test_hosts_lines() -> None:
     assert windows.property.endswith(r"drivers\etc\hosts")
 
 
+def test_no_right_name_proves_no_connection() -> None:
+    """Where every name leads elsewhere, nothing of the private endpoint was tried, and the rule does not hold."""
+    lookups = told().lookups or ()
+    public = tuple(msgspec.structs.replace(lookup, addresses=("20.0.0.1",)) for lookup in lookups)
+    with pytest.raises(NotApplicable, match="AMPLS522 judges that"):
+        list(assert_guest_reaches_endpoints.check(spoke(lookups=public)))
+
+
 def test_connections() -> None:
     """No connection, no TLS, a certificate that is not trusted, and an unhealthy handler are findings."""
     shakes: tuple[Handshake, ...] = told().handshakes or ()

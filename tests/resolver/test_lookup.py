@@ -269,6 +269,15 @@ def test_many_names_come_back_in_order_each_asked_once(serve: Serve) -> None:
     assert max(Counter(left.asked).values()) == max(Counter(right.asked).values()) == 1
 
 
+def test_progress_of_many_lookups(serve: Serve) -> None:
+    """Whoever waits sees how many of how many answers have come."""
+    server = serve(reply_with("n0.example.net 5 IN A 192.0.2.1"))
+    point = VantagePoint(name="hub", servers=(server.address,))
+    said: list[str] = []
+    resolve_all([point], ["n0.example.net", "n1.example.net"], on_progress=said.append)
+    assert said == ["1 of 2 DNS lookups, last from hub", "2 of 2 DNS lookups, last from hub"]
+
+
 def test_a_dead_server_is_left_alone_after_a_few_names(serve: Serve) -> None:
     """Hundreds of names on a dead server cost the patience of a few, and each has a gap that says so."""
     server = serve(lambda query, transport: None)
