@@ -10,6 +10,7 @@ import msgspec
 
 from pytest_ampls import resolver
 from pytest_ampls.effective.computed_points import computed_answers, settled
+from pytest_ampls.effective.guest_points import guest_answers, machines_of, questioner
 from pytest_ampls.effective.staying_public import names_that_stay_public
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
@@ -19,8 +20,11 @@ from pytest_ampls.model.network import PrivateEndpoint
 
 if TYPE_CHECKING:
     from pytest_ampls.arm.client import ArmClient
+    from pytest_ampls.model.compute import VirtualMachine
+    from pytest_ampls.model.guest_questions import GuestQuestions
     from pytest_ampls.model.guest_state import GuestState
     from pytest_ampls.model.handshake import Handshake
+    from pytest_ampls.model.machine import Machine
     from pytest_ampls.settings import Settings
 
 __all__ = ["observe"]
@@ -55,9 +59,11 @@ def observe(
         ConfigurationError: a computed vantage point names a VNet that there is not.
     """
     before = estate.snapshot
-    points = settled(estate, vantage_points)
+    machines = machines_of(estate, vantage_points)
+    points = tuple(_placed(point, machines) for point in settled(estate, vantage_points))
     kept = () if needs is None or ANSWERS in needs.types else before.answers
-    kept = tuple(answer for answer in kept if not answer.computed)
+    asked = {point.name for point in points if point.servers}
+    kept = tuple(answer for answer in kept if answer.vantage_point in asked)
     known = {answer.name for answer in kept}  # every vantage point was asked for each of them
     names = _names_to_ask(estate, names)
     answers = resolver.resolve_all(
@@ -72,7 +78,8 @@ def observe(
     if settings.probe and (needs is None or HANDSHAKES in needs.types):
         handshakes = _handshakes(estate, settings, address_map, on_progress)
     if needs is None or GUESTS in needs.types:
-        guests = _guests(estate, settings, client, on_progress)
+        guests = _guests(estate, settings, client, on_progress, questioner(machines.values(), names))
+    computed += guest_answers(machines, guests, names)
     seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests}
     estate.renew(msgspec.structs.replace(before, vantage_points=points, probed=settings.probe, **seen))
 
@@ -103,13 +110,27 @@ def _names_to_ask(estate: Estate, more: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def _placed(point: VantagePoint, machines: Mapping[str, VirtualMachine]) -> VantagePoint:
+    """Return a vantage point with the VNet that its machine is in, where it is a machine."""
+    machine = machines.get(point.name)
+    if machine is None:
+        return point
+    with suppress(EvidenceError):  # then it speaks for no network that is known
+        for network in machine.virtual_networks:
+            return msgspec.structs.replace(point, virtual_network=network.id)
+    return point
+
+
 def _guests(
-    estate: Estate, settings: Settings, client: ArmClient, on_progress: Say
+    estate: Estate,
+    settings: Settings,
+    client: ArmClient,
+    on_progress: Say,
+    questions: Callable[[Machine], GuestQuestions],
 ) -> tuple[GuestState, ...]:
     if not settings.guests and not settings.run_command:
         return ()
     from pytest_ampls.arm.run_command import RunCommand
-    from pytest_ampls.effective.guest_names import guest_questions
     from pytest_ampls.guest import GuestAccess, gather_all
 
     access = GuestAccess(
@@ -121,7 +142,7 @@ def _guests(
     return gather_all(
         estate,
         access,
-        questions=guest_questions,
+        questions=questions,
         concurrency=settings.concurrency,
         timeout=settings.guest_timeout,
         on_progress=on_progress,

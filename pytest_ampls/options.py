@@ -117,7 +117,8 @@ OPTIONS: Final = (
         name="resolver",
         metavar="NAME=ADDRESS[:PORT]",
         many=True,
-        help="ask this DNS server, and call the vantage point NAME; without any, the runner's own resolver is asked",
+        help="ask this DNS server, and call the vantage point NAME; computed:VNET and guest:VM in place of an address "
+        "ask a network's configuration and a machine; without any, the runner's own resolver is asked",
     ),
     Option(
         name="guests",

@@ -64,7 +64,8 @@ class VantagePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ``servers`` are the ``address:port`` pairs that are asked. ``virtual_network`` is the id of
     the VNet whose clients it speaks for, where that is known. ``origin`` says where it was
     configured, for the header line. ``computed`` is the name or id of the VNet whose configuration answers
-    here, as it was written: nobody is asked then, and there are no servers.
+    here, as it was written: nobody is asked then, and there are no servers. ``guest`` is the name or id of
+    the virtual machine whose own resolution answers here, likewise.
     """
 
     name: str
@@ -72,6 +73,7 @@ class VantagePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     virtual_network: str | None = None
     origin: str = ""
     computed: str = ""
+    guest: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

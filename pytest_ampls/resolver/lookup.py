@@ -232,7 +232,7 @@ def resolve_all(
 
     Names that differ only in case or in the final dot are one name. Order: vantage points as
     given, and within each the names in order of first appearance, whichever answered first.
-    Computed vantage points are left out: nobody is asked there.
+    Computed vantage points and guests are left out: no server is asked there.
     ``concurrency`` bounds the questions under way; ``timeout`` and ``tries`` are
     :class:`Resolver`'s. ``on_progress`` gets a line of text with each answer.
 
@@ -242,7 +242,7 @@ def resolve_all(
     """
     resolvers: dict[str, Resolver] = {}
     for point in vantage_points:
-        if point.computed:
+        if point.computed or point.guest:
             continue
         known = resolvers.setdefault(point.name, Resolver(point, timeout=timeout, tries=tries))
         if known.vantage_point.servers != point.servers:

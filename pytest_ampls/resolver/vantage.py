@@ -12,6 +12,7 @@ __all__ = ["Server", "is_private", "normal_name", "parse_option", "parse_server"
 
 _PORT: Final = 53
 _COMPUTED: Final = "computed"
+_GUEST: Final = "guest"
 
 # RFC 1122 §3.2.1.3, RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291. Not ipaddress.is_private: that
 # includes the documentation ranges, which stand for public addresses in examples and in the lab.
@@ -47,7 +48,7 @@ def parse_option(text: str, *, origin: str = "--ampls-resolver") -> VantagePoint
     """Return the vantage point that ``NAME=ADDRESS[:PORT][,ADDRESS[:PORT]…]`` describes.
 
     ``NAME=computed:VNET`` describes one where nobody is asked: what the configuration of a VNet, given by name
-    or id, would answer.
+    or id, would answer. ``NAME=guest:VM`` is a machine's own resolution, seen where guests are looked at.
 
     An IPv6 address with a port stands in brackets: ``hub=[fd00::4]:5353``. The port is 53 unless
     given. ``origin`` says where the text was written, for messages and for the header line.
@@ -68,6 +69,10 @@ def parse_option(text: str, *, origin: str = "--ampls-resolver") -> VantagePoint
                 text, origin, f"{_COMPUTED}: is followed by the name or id of a virtual network"
             )
         return VantagePoint(name=name, servers=(), origin=origin, computed=network.strip())
+    if kind == _GUEST:
+        if not colon or not network.strip():
+            raise _bad_option(text, origin, f"{_GUEST}: is followed by the name or id of a virtual machine")
+        return VantagePoint(name=name, servers=(), origin=origin, guest=network.strip())
     try:
         servers = tuple(str(parse_server(part)) for part in rest.split(","))
     except ConfigurationError as problem:
@@ -148,6 +153,6 @@ def parse_server(text: str) -> Server:
 
 def _bad_option(text: str, origin: str, problem: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{origin}={text}: {problem}. Expected NAME=ADDRESS[:PORT] or NAME=computed:VNET, "
+        f"{origin}={text}: {problem}. Expected NAME=ADDRESS[:PORT] or NAME=computed:VNET or NAME=guest:VM, "
         f"as in {origin}=hub=192.168.0.4"
     )
