@@ -21,7 +21,7 @@ from pytest_ampls.arm.clock import Clock
 from pytest_ampls.arm.credential import NoTokenError, TokenSource
 from pytest_ampls.arm.origin import Origin, printable
 from pytest_ampls.arm.refusals import trouble_of_answer, trouble_of_error
-from pytest_ampls.arm.throttle import Ledger, Throttle, TokenBucket
+from pytest_ampls.arm.throttle import Ledger, Service, Throttle, TokenBucket
 from pytest_ampls.errors import ReadOnlyError
 from pytest_ampls.model.evidence import Gap, GapKind
 
@@ -164,18 +164,18 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         attempt = 0
         while True:
             attempt += 1
-            self._before(call, service.bucket)
+            self._before(call, service)
             with self._throttle.gates.through(service.gate) as verdict:
                 self._check(call)
-                outcome = self._attempt(request, call, service.bucket)
+                outcome = self._attempt(request, call, service)
                 verdict.append(isinstance(outcome, Trouble) and outcome.kind is GapKind.THROTTLED)
             if not isinstance(outcome, Trouble):
                 return outcome
             self._after(outcome, call, service.bucket, attempt)
 
-    def _before(self, call: Call, bucket: TokenBucket) -> None:
+    def _before(self, call: Call, service: Service) -> None:
         self._check(call)
-        wait = bucket.reserve()
+        wait = service.reserve()
         if wait > 0:
             self._ledger.lost(wait)
             self._clock.wait(wait, self._stop)
@@ -194,7 +194,7 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
                 )
             )
 
-    def _attempt(self, request: Request, call: Call, bucket: TokenBucket) -> Response | Trouble:
+    def _attempt(self, request: Request, call: Call, service: Service) -> Response | Trouble:
         try:
             response = self.next.send(request)
         except AzureError as error:
@@ -203,7 +203,7 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         self._ledger.call(call.type)
         answer = response.http_response
         self._ledger.answered(answer.status_code)
-        bucket.observe(answer.headers)
+        service.observe(answer.headers)
         return trouble_of_answer(call, answer, self._clock.time()) or response
 
     def _after(self, trouble: Trouble, call: Call, bucket: TokenBucket, attempt: int) -> None:

@@ -1,7 +1,7 @@
 """How fast to ask, how long to wait, and how much of that was done.
 
-ARM's limits are per subscription, service and principal: a bucket of 250 reads that refills by
-25 a second. Source: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+ARM's limits are per subscription and principal: a bucket of 250 reads that refills by 25 a second.
+The services behind it have limits of their own, which they tell by 429; each is paced for itself as well. Source: https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
 """
 
 from __future__ import annotations
@@ -119,10 +119,25 @@ class QueryQuota(TokenBucket):
 
 
 class Service(NamedTuple):
-    """What paces the requests to one service of one subscription: how fast, and how many at once."""
+    """What paces the requests to one service of one subscription: how fast, and how many at once.
+
+    ``whole`` is the bucket of the subscription, which its services share; the index has none, but a quota.
+    """
 
     bucket: TokenBucket
     gate: Gate
+    whole: TokenBucket | None
+
+    def reserve(self) -> float:
+        """Take a token, and return the seconds to wait before using it."""
+        wait = self.bucket.reserve()
+        return wait if self.whole is None else max(wait, self.whole.reserve())
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Believe the service about what is left, where that is less than we thought."""
+        for bucket in (self.bucket, self.whole):
+            if bucket is not None:
+                bucket.observe(headers)
 
 
 class Throttle:
@@ -134,6 +149,7 @@ class Throttle:
         self._clock = clock
         self._lock = Lock()
         self._services: dict[tuple[str, str], Service] = {}
+        self._whole: dict[str, TokenBucket] = {}
 
     def service(self, path: str) -> Service:
         """Return what paces a URL or path: the last provider in it serves the request."""
@@ -142,9 +158,14 @@ class Throttle:
         name = (subscription[1].lower() if subscription else "", providers[-1].lower() if providers else "")
         with self._lock:
             if name not in self._services:
-                kind = QueryQuota if name[1] == _GRAPH else TokenBucket
-                self._services[name] = Service(kind(self._rate, self._clock), self.gates.gate())
+                self._services[name] = self._new(*name)
             return self._services[name]
+
+    def _new(self, subscription: str, provider: str) -> Service:
+        if provider == _GRAPH:
+            return Service(QueryQuota(self._rate, self._clock), self.gates.gate(), None)
+        whole = self._whole.setdefault(subscription, TokenBucket(self._rate, self._clock))
+        return Service(TokenBucket(self._rate, self._clock), self.gates.gate(), whole)
 
 
 class Ledger:

@@ -111,3 +111,15 @@ def test_the_real_clock_waits_unless_stopped(stopped: bool) -> None:
     clock.wait(3600 if stopped else 0.01, stop)
     assert clock.monotonic() > before
     assert clock.time() > 1_700_000_000
+
+
+def test_the_services_of_a_subscription_share_its_bucket(clock: FakeClock) -> None:
+    """ARM counts a subscription's reads together, whichever service they are for; the index has a quota instead."""
+    throttle = Throttle(Rate(burst=2, per_second=2), clock, Gates(16, Event()))
+    compute = throttle.service(f"{ONE}/providers/Microsoft.Compute/virtualMachines")
+    insights = throttle.service(f"{ONE}/providers/Microsoft.Insights/components")
+    other = throttle.service("https://arm/subscriptions/2/providers/Microsoft.Compute/virtualMachines")
+    assert [compute.reserve(), insights.reserve(), compute.reserve(), insights.reserve()] == [0, 0, 0.5, 1.0]
+    assert other.reserve() == 0
+    graph = throttle.service("https://arm/providers/Microsoft.ResourceGraph/resources")
+    assert [graph.reserve() for _ in range(5)] == [0] * 5
