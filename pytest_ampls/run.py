@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import tempfile
 import time
@@ -229,6 +230,12 @@ class Run:
 
     # ------------------------------------------------------------ collection
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, Any, Any]:
+        """Let the garbage collector pass over what is read and collected: it lives as long as the run."""
+        with _spared():
+            return (yield)
+
     def parametrize(self, metafunc: pytest.Metafunc, fixture: str) -> None:
         """Run a test once per resource of a kind, narrowed by its ``ampls`` markers."""
         try:
@@ -358,6 +365,24 @@ def _selector(definition: pytest.Item) -> Selector | None:
             )
         keywords.update(marker.kwargs)
     return Selector.of(keywords) if keywords else None
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """Do not look for garbage meanwhile, nor later among what is there at the end.
+
+    An estate and its tests are very many objects that stay: each full collection would visit all of them, the
+    one at the end of the process too. What an earlier run in the same process left is garbage by now.
+    """
+    enabled = gc.isenabled()
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

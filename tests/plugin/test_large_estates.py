@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -166,3 +167,32 @@ def test_a_large_group_names_what_is_wrong_and_counts_the_rest(
     assert verdicts.count("held") in (99, 100)
     (rest,) = [value for name, value in values if name == "ampls.counted"]
     assert rest == f"AMPLS501: {149 - verdicts.count('held')} held"
+
+
+def test_the_garbage_collector_passes_over_what_stays(pytester: pytest.Pytester, healthy: str) -> None:
+    """It looks at no estate again and again, and is on while tests run, where it was on before."""
+    pytester.makepyfile("""
+        import gc
+
+        def test_on(estate):
+            assert gc.isenabled() and gc.get_freeze_count() > 0
+            assert not any(found is estate for found in gc.get_objects())
+    """)
+    pytester.runpytest_inprocess(healthy).assert_outcomes(passed=1)
+
+
+def test_a_garbage_collector_that_is_off_stays_off(pytester: pytest.Pytester, healthy: str) -> None:
+    """Whoever turned it off wants it so."""
+    pytester.makeconftest("import gc; gc.disable()")
+    pytester.makepyfile("import gc\ndef test_off(estate): assert not gc.isenabled()")
+    try:
+        pytester.runpytest_inprocess(healthy).assert_outcomes(passed=1)
+    finally:
+        gc.enable()
+
+
+def test_a_project_without_an_estate_keeps_its_garbage_collector(pytester: pytest.Pytester) -> None:
+    """The plugin touches nothing where it is not used."""
+    gc.unfreeze()
+    pytester.makepyfile("import gc\ndef test_x(): assert gc.get_freeze_count() == 0")
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
