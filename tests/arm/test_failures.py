@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
+from azure.core.exceptions import ServiceResponseTimeoutError
+from azure.core.rest import HttpRequest
 
 from pytest_ampls.arm.client import ArmClient
+from pytest_ampls.arm.transport import BoundedAdapter, BoundedTransport
 from pytest_ampls.model.evidence import GapKind
 from tests.arm.conftest import FakeClock, cloud_of
+from tests.arm.dribbling import Dribbling
 from tests.arm.gaps import error, gap_of, throttled
 from tests.arm.names import RULES, RULES_PATH, SCOPES, SCOPES_PATH, SUBSCRIPTION
 from tests.arm.server import Asked, Authority, Reply, Server
+
+
+def bounded(authority: Authority, *, seconds: float) -> BoundedTransport:
+    """Return a transport with one connection that is kept."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", BoundedAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+    return BoundedTransport(
+        seconds=seconds, session=session, connection_verify=str(authority.bundle), read_timeout=30
+    )
 
 
 def test_throttled_for_ever_ends_within_the_budget(
@@ -134,6 +152,75 @@ def test_a_server_that_says_nothing_times_out(make_client: Callable[..., ArmClie
     assert gap.kind is GapKind.UNREACHABLE
     assert "no answer in time" in gap.message
     assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("part", ["head", "body", "body of no known length"])
+def test_a_server_that_never_falls_silent_times_out_too(
+    make_client: Callable[..., ArmClient], authority: Authority, part: str
+) -> None:
+    """A byte now and then is no answer: a read ends at a bound of its own, and what had arrived is not believed."""
+    with Dribbling(authority, part) as server:
+        gap = gap_of(make_client(cloud=cloud_of(server.url), timeout=0.2), SCOPES)
+    assert gap.kind is GapKind.UNREACHABLE
+    assert "no answer in time: it was not whole after 2 s" in gap.message
+
+
+def test_a_deadline_ends_its_own_answer_and_no_other(server: Server, authority: Authority) -> None:
+    """An answer that is whole has given its connection back: the next one on it is not cut by the deadline before."""
+    late, answers = threading.Event(), []
+    server.on("/first", Reply(b"first"))
+    server.on("/second", lambda _: Reply(b"late" if late.wait(30) else b"never"))
+    with bounded(authority, seconds=2.0) as transport:
+
+        def keep(response: requests.Response, **_: object) -> None:
+            if response.url.endswith("/first"):
+                assert response.content == b"first"  # and the connection is free
+                time.sleep(1.0)
+                other = threading.Thread(target=ask, args=("/second",))
+                other.start()
+                time.sleep(1.5)  # over the deadline of the first
+                late.set()
+                other.join()
+
+        def ask(path: str) -> None:
+            answers.append(transport.send(HttpRequest("GET", server.url + path)).content)
+
+        transport.session.hooks["response"].append(keep)
+        with pytest.raises(ServiceResponseTimeoutError):  # it was not handed over in time
+            ask("/first")
+    assert answers == [b"late"]
+
+
+def test_a_proxy_that_never_falls_silent_times_out_too(authority: Authority) -> None:
+    """The deadline holds while a proxy is asked for the way, too."""
+    patience: list[str] = []
+
+    def dribble() -> None:
+        connection, _ = listener.accept()
+        with suppress(OSError), connection:  # it was cut
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Padding: ")
+            for _ in range(120):
+                connection.sendall(b"x")
+                time.sleep(0.05)
+            patience.append("at an end")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, bounded(authority, seconds=1.0) as transport:
+        threading.Thread(target=dribble, daemon=True).start()
+        transport.session.proxies = {"https": f"http://127.0.0.1:{listener.getsockname()[1]}"}
+        with pytest.raises(ServiceResponseTimeoutError, match="not whole after 1 s"):
+            transport.send(HttpRequest("GET", "https://127.0.0.1:9/"))
+        assert not patience
+
+
+def test_a_closed_transport_leaves_no_thread(server: Server, authority: Authority) -> None:
+    """The thread that watches ends with the transport, and not with the last deadline."""
+    before = set(threading.enumerate())
+    server.on("/first", Reply(b"first"))
+    with bounded(authority, seconds=600.0) as transport:
+        transport.send(HttpRequest("GET", f"{server.url}/first"))
+        (watch,) = (each for each in set(threading.enumerate()) - before if each.name == "ampls-deadlines")
+    watch.join(30)
+    assert not watch.is_alive()
 
 
 def test_an_untrusted_certificate_is_told_apart(
