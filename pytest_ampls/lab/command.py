@@ -15,6 +15,7 @@ from pathlib import Path
 from pytest_ampls.lab.estate import estates
 from pytest_ampls.lab.fault import faults
 from pytest_ampls.lab.laboratory import Lab
+from pytest_ampls.lab.logs.service import AUDIENCE
 from pytest_ampls.lab.spec import LabError
 
 __all__ = ["describe", "main"]
@@ -82,6 +83,7 @@ def _list_faults(*, as_json: bool) -> int:
                 "breaks": list(fault.breaks),
                 "estates": list(fault.estates),
                 "argument": fault.argument,
+                "expects": [list(expected) for expected in fault.expects],
             }
             for fault in faults().values()
         ]
@@ -93,7 +95,8 @@ def _list_faults(*, as_json: bool) -> int:
             kind = fault.kind
             print(f"{kind} faults")
         name = fault.name if fault.argument is None else f"{fault.name}[=…]"
-        rules = f" ({', '.join(fault.breaks)})" if fault.breaks else ""
+        wishes = [f"where {rule} is to be {value}" for rule, _, value in fault.expects]
+        rules = f" ({', '.join((*fault.breaks, *wishes))})" if fault.breaks else ""
         print(f"  {name:34} {fault.title}{rules}")
     return 0
 
@@ -131,6 +134,13 @@ def describe(lab: Lab) -> str:
             f"dig @{view.address} -p {view.port} api.monitor.azure.com  # {view.name}" for view in lab.views
         ]
         lines.append("")
+    workspaces = lab.estate.of_type("Microsoft.OperationalInsights/workspaces")
+    if workspaces:
+        lines.append(
+            "# Log Analytics: what arrives in each workspace (an SDK takes the URL without /v1 as its endpoint)"
+        )
+        lines += [_query_line(lab, found["properties"]["customerId"], found["name"]) for found in workspaces]
+        lines.append("")
     lines += [
         "# pytest",
         f"pytest --pyargs pytest_ampls.conformance {subscriptions} --ampls-arm-endpoint={lab.arm_endpoint}"
@@ -141,10 +151,20 @@ def describe(lab: Lab) -> str:
     return "\n".join(lines)
 
 
+def _query_line(lab: Lab, customer: str, name: str) -> str:
+    query = "Heartbeat | summarize max(TimeGenerated) by Computer"
+    return (
+        f"az rest --method post --resource {AUDIENCE}"
+        f" --url {lab.log_analytics_endpoint}/v1/workspaces/{customer}/query"
+        f""" --body '{{"query": "{query}"}}'  # {name}"""
+    )
+
+
 def _connection(lab: Lab) -> dict[str, object]:
     return {
         "spec": lab.spec,
         "arm_endpoint": lab.arm_endpoint,
+        "log_analytics_endpoint": lab.log_analytics_endpoint,
         "authority": lab.authority,
         "ca_bundle": str(lab.ca_bundle),
         "tenant_id": lab.tenant_id,

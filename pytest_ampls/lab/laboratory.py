@@ -16,18 +16,20 @@ from typing import Final, Self
 from pytest_ampls.lab import management
 from pytest_ampls.lab.arm import Arm, request_headers
 from pytest_ampls.lab.certificate import Certificates
-from pytest_ampls.lab.estate import BLUEPRINTS, Blueprint
+from pytest_ampls.lab.estate import Blueprint
 from pytest_ampls.lab.fault import Meddling, faults, inflict
-from pytest_ampls.lab.fault.registry import Answer, Wrapper
+from pytest_ampls.lab.fault.registry import Answer, Tamper, Wrapper
 from pytest_ampls.lab.graph import Graph
 from pytest_ampls.lab.listener import Listener
+from pytest_ampls.lab.logs.service import AUDIENCE, LogQueries, refused_token
 from pytest_ampls.lab.messages import Asked, Request, Response, error, json_response
 from pytest_ampls.lab.nameserver import Lookup, Nameservers
+from pytest_ampls.lab.offers import blueprint_of
 from pytest_ampls.lab.resolution import Resolution
 from pytest_ampls.lab.run_command import RunCommands
 from pytest_ampls.lab.settle import settle
-from pytest_ampls.lab.spec import COMMON_PARAMETERS, LabError, Spec, parse_spec, suggestion, without_faults
-from pytest_ampls.lab.store import TENANT_ID, Document, Estate
+from pytest_ampls.lab.spec import LabError, Spec, number_of, parse_spec, without_faults
+from pytest_ampls.lab.store import TENANT_ID, Document, Estate, Index
 from pytest_ampls.lab.throttle import Buckets
 from pytest_ampls.lab.tls import Endpoints
 from pytest_ampls.lab.tokens import Authority, TokenRefusedError
@@ -47,38 +49,6 @@ class View:
     port: int
 
 
-def _check(spec: Spec) -> Blueprint:
-    """Return the estate's blueprint, or raise LabError for what is not on offer."""
-    blueprint = BLUEPRINTS.get(spec.estate)
-    if blueprint is None:
-        offered = ", ".join(BLUEPRINTS)
-        hint = suggestion(spec.estate, BLUEPRINTS)
-        raise LabError(f"lab {spec.text!r}: there is no estate {spec.estate!r}; on offer: {offered}{hint}")
-    parameters = (*blueprint.parameters, *COMMON_PARAMETERS)
-    for key in spec.parameters:
-        if key not in parameters:
-            offered, hint = ", ".join(parameters), suggestion(key, parameters)
-            raise LabError(
-                f"lab {spec.text!r}: {spec.estate} has no parameter {key!r}; on offer: {offered}{hint}"
-            )
-    for name, argument in spec.faults:
-        fault = faults().get(name)
-        if fault is None:
-            fitting = [other.name for other in faults().values() if spec.estate in other.estates]
-            offered, hint = ", ".join(fitting), suggestion(name, faults())
-            raise LabError(f"lab {spec.text!r}: there is no fault {name!r}{hint}; on offer: {offered}")
-        if spec.estate not in fault.estates:
-            where = ", ".join(fault.estates)
-            raise LabError(
-                f"lab {spec.text!r}: the fault {name!r} does not apply to {spec.estate}, only to {where}"
-            )
-        if argument is not None and fault.argument is None:
-            raise LabError(
-                f"lab {spec.text!r}: the fault {name!r} takes no argument, but was given {argument!r}"
-            )
-    return blueprint
-
-
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
     """Build without the cyclic garbage collector: it would walk a large fleet over and over."""
@@ -89,19 +59,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _number(spec: Spec, key: str, default: float, *, least: float) -> float:
-    text = spec.parameters.get(key)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise LabError(f"lab {spec.text!r}: {key}={text} is not a number of at least {least:g}")
-    return value
 
 
 class Lab:
@@ -115,12 +72,12 @@ class Lab:
     """
 
     def __init__(self, spec: Spec, *, latency: float = 0.0, arm_port: int = 0) -> None:
-        blueprint = _check(spec)
+        blueprint = blueprint_of(spec)
         self.spec = spec.text
         self.estate_name = spec.estate
         self.fault_names = tuple(name for name, _ in spec.faults)
-        self.latency = latency + _number(spec, "latency_ms", 0, least=0) / 1000
-        page_size = int(_number(spec, "page_size", PAGE_SIZE, least=1))
+        self.latency = latency + number_of(spec, "latency_ms", 0, least=0) / 1000
+        page_size = int(number_of(spec, "page_size", PAGE_SIZE, least=1))
         throttle = spec.parameters.get("throttle", "off")
         if throttle not in ("on", "off"):
             raise LabError(f"lab {spec.text!r}: throttle={throttle} is neither on nor off")
@@ -138,16 +95,24 @@ class Lab:
             graph=Graph(self._index, self._meddling.hidden_types, self._meddling.lags),
             run_commands=RunCommands(self._index, self._meddling),
         )
-        mends_after = _number(spec, "mends_after", 0, least=0)
+        self._log_queries = LogQueries(
+            self._index,
+            self._meddling,
+            lambda: self._healthy_index(blueprint, spec),
+            limited=throttle == "on",
+        )
+        mends_after = number_of(spec, "mends_after", 0, least=0)
         self._mends_at = mends_after or float("inf")
         self._mended = Lab(without_faults(spec)) if mends_after and spec.faults else None
         self._buckets = Buckets(limited=throttle == "on")
         self._arm_port = arm_port
         self._certificates: Certificates | None = None
         self._listener: Listener | None = None
+        self._log_listener: Listener | None = None
         self._nameservers: Nameservers | None = None
         self._endpoints: Endpoints | None = None
         self._log: list[Asked] = []
+        self._queries: list[Asked] = []
         self._lock = threading.Lock()
         self.views: tuple[View, ...] = ()
 
@@ -180,15 +145,18 @@ class Lab:
         self._certificates = Certificates()
         try:
             self._listener = Listener(self._certificates.context, self._answer, port=self._arm_port)
+            self._log_listener = Listener(self._certificates.context, self._answer_query)
         except OSError:
-            self._certificates.close()
+            self.stop()
             raise
         self._arm.pages.origin = self._arm.run_commands.origin = self.arm_endpoint
         if self._mended is not None:
             self._mended._arm.pages.origin = self._mended._arm.run_commands.origin = self.arm_endpoint
             self._mends_at += time.monotonic()
         self._nameservers = self._open_nameservers()
+        self._log_queries.stopping.clear()
         self._listener.start()
+        self._log_listener.start()
         self._nameservers.start()
         return self
 
@@ -204,8 +172,9 @@ class Lab:
         if self._certificates is None:
             raise LabError(f"the lab {self.spec!r} is not started")
         if self._endpoints is None:
-            flaws = self._meddling.endpoint_flaws
-            self._endpoints = Endpoints(self._index, flaws, self._certificates.authority)
+            indexes = [lab._index for lab in (self, self._mended) if lab is not None]
+            flaws, authority = self._meddling.endpoint_flaws, self._certificates.authority
+            self._endpoints = Endpoints(indexes, flaws, authority, mends_at=self._mends_at)
         return self.address_map
 
     @property
@@ -219,11 +188,13 @@ class Lab:
             self._endpoints.stop()
         if self._nameservers is not None:
             self._nameservers.stop()
-        if self._listener is not None:
-            self._listener.stop()
+        self._log_queries.stopping.set()
+        for listener in (self._listener, self._log_listener):
+            if listener is not None:
+                listener.stop()
         if self._certificates is not None:
             self._certificates.close()
-        self._nameservers = self._listener = self._certificates = self._endpoints = None
+        self._nameservers = self._listener = self._log_listener = self._certificates = self._endpoints = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -239,7 +210,8 @@ class Lab:
         lookups: dict[str, Lookup] = {}
         for network in resolution.networks:
             lookups[network["name"]] = self._view_of(resolution, mended, network["id"])
-        servers = Nameservers(lookups, self._meddling.tampers, silent=self._meddling.nameservers_down)
+        tampers = [self._until_mended(tamper) for tamper in self._meddling.tampers]
+        servers = Nameservers(lookups, tampers, silent=self._meddling.nameservers_down)
         self.views = tuple(
             View(network["name"], network["id"], "127.0.0.1", servers.ports[network["name"]])
             for network in resolution.networks
@@ -248,6 +220,16 @@ class Lab:
 
     def _view_of(self, resolution: Resolution, mended: Resolution, network_id: str) -> Lookup:
         return lambda name: (resolution if self._now is self else mended).look_up(network_id, name)
+
+    def _until_mended(self, tamper: Tamper) -> Tamper:
+        return lambda datagram, reply: tamper(datagram, reply) if self._now is self else reply
+
+    def _healthy_index(self, blueprint: Blueprint, spec: Spec) -> Index:
+        """Return the estate as it was before faults changed documents of it: what was collected until now."""
+        if all(faults()[name].kind != "estate" for name in self.fault_names):
+            return self._index
+        with _no_collection():
+            return settle(blueprint.build(spec.parameters))
 
     @property
     def _now(self) -> Lab:
@@ -262,6 +244,13 @@ class Lab:
         if self._listener is None:
             raise LabError(f"the lab {self.spec!r} is not started")
         return f"https://127.0.0.1:{self._listener.port}"
+
+    @property
+    def log_analytics_endpoint(self) -> str:
+        """Where log queries are answered, ``https://127.0.0.1:PORT`` without ``/v1``; also a token's audience."""
+        if self._log_listener is None:
+            raise LabError(f"the lab {self.spec!r} is not started")
+        return f"https://127.0.0.1:{self._log_listener.port}"
 
     @property
     def authority(self) -> str:
@@ -311,7 +300,7 @@ class Lab:
 
     @property
     def log(self) -> tuple[Asked, ...]:
-        """What was asked so far over HTTPS, in order."""
+        """What was asked so far of ARM, the sign-in included, in order."""
         with self._lock:
             return tuple(self._log)
 
@@ -323,6 +312,12 @@ class Lab:
             for asked in self.log
             if not self._authority.handles(asked.path) and not asked.path.startswith("/metadata/")
         )
+
+    @property
+    def queries(self) -> tuple[Asked, ...]:
+        """What was asked of Log Analytics so far, in order."""
+        with self._lock:
+            return tuple(self._queries)
 
     # -- answering ---------------------------------------------------------------------------
 
@@ -336,13 +331,27 @@ class Lab:
             self._log.append(Asked(request.method, request.path, version, response.status))
         return response
 
+    def _answer_query(self, request: Request) -> Response:
+        audiences = (AUDIENCE, self.log_analytics_endpoint)
+        problem = self._authority.problem(request, audiences)
+        response = (
+            self._now._log_queries.answer(request, self.latency)
+            if problem is None
+            else refused_token(*problem, f"{self.arm_endpoint}/{self.tenant_id}")
+        )
+        with self._lock:
+            self._queries.append(Asked(request.method, request.path, "v1", response.status))
+        return response
+
     def _dispatch(self, request: Request) -> Response:
         path = request.path
         if self._authority.handles(path):
             return self._authority.answer(request, self.arm_endpoint)
         if path.lower().rstrip("/") == "/metadata/endpoints":
             version = request.query().get("api-version", "2015-01-01")
-            return json_response(200, management.metadata(self.arm_endpoint, version))
+            return json_response(
+                200, management.metadata(self.arm_endpoint, version, self.log_analytics_endpoint)
+            )
         if self.latency:
             time.sleep(self.latency)
         try:

@@ -10,7 +10,9 @@ from pytest_ampls.lab.store import TENANT_ID, Document, Index
 
 __all__ = [
     "DESCENDANT_VERSIONS",
+    "LANDING_ZONES",
     "MANAGEMENT_VERSIONS",
+    "PLATFORM",
     "descendants",
     "generic_rows",
     "is_tracked",
@@ -35,16 +37,19 @@ DESCENDANT_VERSIONS: Final = versions(
 """The api-versions of a management group's descendants."""
 
 _GROUP_PREFIX: Final = "/providers/Microsoft.Management/managementGroups/"
-_BELOW_ROOT: Final = ("platform", "landing-zones")
+PLATFORM: Final = "platform"
+LANDING_ZONES: Final = "landing-zones"
+_BELOW_ROOT: Final = (PLATFORM, LANDING_ZONES)
 
 AUDIENCES: Final = ("https://management.core.windows.net/", "https://management.azure.com/")
 
 
-def metadata(origin: str, version: str) -> dict[str, Any] | list[dict[str, Any]]:
+def metadata(origin: str, version: str, logs_endpoint: str) -> dict[str, Any] | list[dict[str, Any]]:
     """Return the cloud's endpoints, in the shape that clients of an api-version rely on.
 
     An object of four keys before 2018-05-01, an array of clouds before 2022-09-01, and since then
-    one cloud (the Azure CLI, ``az cloud register``, reads the last).
+    one cloud (the Azure CLI, ``az cloud register``, reads the last). ``logs_endpoint`` is where Log Analytics is
+    queried.
     """
     if version < "2018-05-01":
         return {
@@ -76,7 +81,7 @@ def metadata(origin: str, version: str) -> dict[str, Any] | list[dict[str, Any]]
         "sqlManagement": f"{origin}/sql/",
         "gallery": f"{origin}/gallery/",
         "microsoftGraphResourceId": f"{origin}/graph/",
-        "logAnalyticsResourceId": f"{origin}",
+        "logAnalyticsResourceId": logs_endpoint,
         "appInsightsResourceId": f"{origin}",
     }
     return [cloud] if version < "2022-09-01" else cloud
@@ -121,7 +126,7 @@ def descendants(group: str, subscriptions: list[tuple[str, str]]) -> list[Docume
     the others are in ``landing-zones``.
     Source: https://learn.microsoft.com/rest/api/managementgroups/management-groups/get-descendants
     """
-    within = {"platform": subscriptions[:1], "landing-zones": subscriptions[1:]}
+    within = {PLATFORM: subscriptions[:1], LANDING_ZONES: subscriptions[1:]}
     if group in within:
         return [_descendant_subscription(group, *pair) for pair in within[group]]
     if group != TENANT_ID:
@@ -186,18 +191,21 @@ def is_tracked(document: Document) -> bool:
     return "location" in document and type_of(document["id"]) not in _UNTRACKED
 
 
-def generic_rows(index: Index, subscription: str, group: str, resource_type: str) -> list[Document]:
-    """Return the rows of ``/resources``: no properties, whatever the type."""
+def generic_rows(
+    index: Index, subscription: str, group: str, resource_types: tuple[str, ...]
+) -> list[Document]:
+    """Return the rows of ``/resources``: no properties, whatever the type; all types where none is named."""
     kept = ("id", "name", "type", "kind", "location", "identity", "sku", "tags")
     rows = []
-    narrowed = index.in_scope(resource_type, subscription) if resource_type else index.by_id.values()
+    if resource_types:
+        narrowed = [own for kind in resource_types for own in index.in_scope(kind, subscription)]
+    else:
+        narrowed = list(index.by_id.values())
     for document in narrowed:
         key = document["id"].lower()
         if subscription_of(key) != subscription or not is_tracked(document):
             continue
         if group and resource_group_of(key) != group:
-            continue
-        if resource_type and type_of(key) != resource_type:
             continue
         rows.append({name: document[name] for name in kept if document.get(name) is not None})
     return rows

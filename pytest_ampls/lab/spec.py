@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["COMMON_PARAMETERS", "LabError", "Spec", "parse_spec", "suggestion", "without_faults"]
+__all__ = ["COMMON_PARAMETERS", "LabError", "Spec", "number_of", "parse_spec", "suggestion", "without_faults"]
 
 COMMON_PARAMETERS = ("latency_ms", "mends_after", "page_size", "throttle")
 """Parameters every estate takes; ``mends_after`` is the seconds after which the faults are gone."""
@@ -64,3 +64,21 @@ def parse_spec(text: str) -> Spec:
             raise LabError(f"lab {text!r}: the fault {name!r} is given twice")
         faults.append((name, argument if equals else None))
     return Spec(text=text, estate=estate.strip(), parameters=parameters, faults=tuple(faults))
+
+
+def number_of(spec: Spec, key: str, default: float, *, least: float) -> float:
+    """Return a number that a parameter gives, or the default.
+
+    Raises:
+        LabError: it is none, or too small.
+    """
+    text = spec.parameters.get(key)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise LabError(f"lab {spec.text!r}: {key}={text} is not a number of at least {least:g}")
+    return value

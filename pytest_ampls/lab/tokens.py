@@ -158,23 +158,28 @@ class Authority:
         Raises:
             TokenRefusedError: there is none, or it is not the lab's, expired, or for somebody else.
         """
+        accepted = (origin, "https://management.azure.com", "https://management.core.windows.net")
+        problem = self.problem(request, accepted)
+        if problem is not None:
+            raise TokenRefusedError(self._unauthorized(origin, *problem))
+
+    def problem(self, request: Request, audiences: tuple[str, ...]) -> tuple[str, str] | None:
+        """Return what is wrong with a request's token, as (code, text): None for a good one for an audience."""
         header = request.headers.get("authorization", "")
         if not header:
-            text = "Authentication failed. The 'Authorization' header is missing."
-            raise TokenRefusedError(self._unauthorized(origin, "AuthenticationFailed", text))
+            return "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
         scheme, _, token = header.partition(" ")
         payload, _, signature = token.strip().rpartition(".")
         if scheme.lower() != "bearer" or not self._is_ours(payload, signature):
-            text = "The access token is invalid."
-            raise TokenRefusedError(self._unauthorized(origin, "InvalidAuthenticationToken", text))
+            return "InvalidAuthenticationToken", "The access token is invalid."
         claims = msgspec.json.decode(_decode(payload.partition(".")[2]))
         if claims["exp"] <= time.time():
             text = "The access token expiry UTC time is earlier than current UTC time."
-            raise TokenRefusedError(self._unauthorized(origin, "ExpiredAuthenticationToken", text))
-        accepted = {origin, "https://management.azure.com", "https://management.core.windows.net"}
-        if claims["aud"].rstrip("/") not in accepted:
+            return "ExpiredAuthenticationToken", text
+        if claims["aud"].rstrip("/") not in audiences:
             text = f"The access token has been obtained for wrong audience or resource '{claims['aud']}'."
-            raise TokenRefusedError(self._unauthorized(origin, "InvalidAuthenticationTokenAudience", text))
+            return "InvalidAuthenticationTokenAudience", text
+        return None
 
     def _is_ours(self, payload: str, signature: str) -> bool:
         try:

@@ -131,6 +131,15 @@ def test_record_sets_are_listed(signed_in: SignedIn) -> None:
     assert [entry["ipv4Address"] for entry in record["aRecords"]] == ["192.168.0.69"]
 
 
+def test_heartbeats_are_queried(signed_in: SignedIn) -> None:
+    """The printed ``az rest`` line asks the workspace, and has the last heartbeat of each machine."""
+    (line,) = [line for line in _printed(signed_in.lab) if line.startswith("az rest ")]
+    done = signed_in.shell(line)
+    assert done.returncode == 0, done.stderr
+    (table,) = json.loads(done.stdout)["tables"]
+    assert {computer for computer, _ in table["rows"]} >= {"hub", "spoke1", "onprem1"}
+
+
 def test_a_failure_prints_the_call_that_shows_its_evidence(signed_in: SignedIn, tmp_path: Path) -> None:
     """The ``az rest`` line of a failure runs as it is printed, and shows that the association is missing."""
     lab = signed_in.lab

@@ -91,6 +91,7 @@ def test_serve(served: tuple[subprocess.Popen[str], Path]) -> None:
     assert "throw-away" in output
     assert '--password="$AZURE_CLIENT_SECRET"' in output  # the secret may begin with a dash
     assert f"--ampls-subscription={connection['subscriptions'][0]}" in output
+    assert f"--url {connection['log_analytics_endpoint']}/v1/workspaces/" in output
     for view in connection["views"]:
         assert f"dig @127.0.0.1 -p {view['port']} " in output
         assert f"--ampls-resolver={view['name']}=127.0.0.1:{view['port']}" in output

@@ -1,0 +1,1 @@
+"""Log Analytics in the lab: the query service, who may ask it, and what its table holds."""
