@@ -75,6 +75,8 @@ class Evidence(StrEnum):
     """TCP and TLS to the addresses of private endpoints."""
     GUEST = "guests"
     """What a machine's own system says."""
+    LOGS = "log rows"
+    """What arrived in workspaces."""
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +196,18 @@ class Rule(Generic[P]):
         """The keywords that say what is expected, with their defaults."""
         parameters = inspect.signature(self.check).parameters.values()
         return {part.name: part.default for part in parameters if part.kind is part.KEYWORD_ONLY}
+
+    def expectation(self, name: str, value: Any) -> Any:
+        """Return a value, of TOML's types, as the keyword of that name takes it.
+
+        Raises:
+            TypeError: it is of another type; the message says of which, and what the keyword takes.
+        """
+        wanted = inspect.signature(self.check, eval_str=True).parameters[name].annotation
+        try:
+            return msgspec.convert(value, wanted)
+        except msgspec.ValidationError as error:
+            raise TypeError(str(error).rstrip(".")) from None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Judge a subject.

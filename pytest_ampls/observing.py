@@ -1,7 +1,8 @@
-"""Looking at the world beside the configuration: DNS answers, handshakes, guests."""
+"""Looking at the world beside the configuration: DNS answers, handshakes, guests, log rows."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,25 +10,30 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_ampls import resolver
+from pytest_ampls.effective.collection import workspaces_fed
 from pytest_ampls.effective.computed_points import computed_answers, settled
 from pytest_ampls.effective.guest_points import guest_answers, machines_of, questioner
 from pytest_ampls.effective.staying_public import names_that_stay_public
 from pytest_ampls.errors import EvidenceError
+from pytest_ampls.model.compute import ArcMachine, VirtualMachine
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import VantagePoint
-from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, Needs
+from pytest_ampls.model.monitor import Workspace
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS, Needs
 from pytest_ampls.model.network import PrivateEndpoint
+from pytest_ampls.model.resource import ResourceId
 
 if TYPE_CHECKING:
     from pytest_ampls.arm.client import ArmClient
-    from pytest_ampls.model.compute import VirtualMachine
+    from pytest_ampls.guest import CommandRunner, GuestAccess
     from pytest_ampls.model.guest_questions import GuestQuestions
     from pytest_ampls.model.guest_state import GuestState
     from pytest_ampls.model.handshake import Handshake
+    from pytest_ampls.model.log_rows import LogReading
     from pytest_ampls.model.machine import Machine
     from pytest_ampls.settings import Settings
 
-__all__ = ["observe"]
+__all__ = ["guest_access", "observe"]
 
 Say = Callable[[str], None]
 
@@ -49,7 +55,7 @@ def observe(
         estate: the documents; what it holds of earlier observations is kept where it is not needed anew.
         settings: what is to be looked at, and how.
         vantage_points: where DNS is asked.
-        client: an opened client, for Run Command.
+        client: an opened client, for Run Command and log queries.
         on_progress: gets a line of text now and then.
         address_map: where probes connect to in place of each address; None is the address itself.
         names: further names that DNS is asked for.
@@ -74,14 +80,17 @@ def observe(
         on_progress=on_progress,
     )
     computed = computed_answers(estate, points, names)
-    handshakes, guests = before.handshakes, before.guests
+    handshakes, guests, logs = before.handshakes, before.guests, before.logs
     if settings.probe and (needs is None or HANDSHAKES in needs.types):
         handshakes = _handshakes(estate, settings, address_map, on_progress)
     if needs is None or GUESTS in needs.types:
         guests = _guests(estate, settings, client, on_progress, questioner(machines.values(), names))
+    if settings.logs and (needs is None or LOGS in needs.types):
+        logs = _logs(estate, client, on_progress)
     computed += guest_answers(machines, guests, names)
-    seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests}
-    estate.renew(msgspec.structs.replace(before, vantage_points=points, probed=settings.probe, **seen))
+    seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests, "logs": logs}
+    told = {"probed": settings.probe, "logged": settings.logs}
+    estate.renew(msgspec.structs.replace(before, vantage_points=points, **told, **seen))
 
 
 def _handshakes(
@@ -121,6 +130,30 @@ def _placed(point: VantagePoint, machines: Mapping[str, VirtualMachine]) -> Vant
     return point
 
 
+def guest_access(settings: Settings, runner: CommandRunner | None) -> GuestAccess:
+    """Return how guests are reached by the options.
+
+    Args:
+        settings: the options in force.
+        runner: runs Run Command, where that is asked for.
+
+    Raises:
+        ConfigurationError: something that WinRM needs is missing.
+    """
+    from pytest_ampls.guest import GuestAccess, WinrmLogin, patterns
+
+    hosts, windows_hosts = patterns(settings.guests)
+    return GuestAccess(
+        hosts=hosts,
+        windows_hosts=windows_hosts,
+        ssh_config=settings.ssh_config,
+        ssh_identity_file=settings.ssh_identity_file,
+        login=WinrmLogin.of(os.environ),
+        ca_bundle=settings.ca_bundle,
+        run_command=runner,
+    )
+
+
 def _guests(
     estate: Estate,
     settings: Settings,
@@ -131,14 +164,9 @@ def _guests(
     if not settings.guests and not settings.run_command:
         return ()
     from pytest_ampls.arm.run_command import RunCommand
-    from pytest_ampls.guest import GuestAccess, gather_all
+    from pytest_ampls.guest import gather_all
 
-    access = GuestAccess(
-        hosts=settings.guests,
-        ssh_config=settings.ssh_config,
-        ssh_identity_file=settings.ssh_identity_file,
-        run_command=RunCommand(client) if settings.run_command else None,
-    )
+    access = guest_access(settings, RunCommand(client) if settings.run_command else None)
     return gather_all(
         estate,
         access,
@@ -147,3 +175,21 @@ def _guests(
         timeout=settings.guest_timeout,
         on_progress=on_progress,
     )
+
+
+def _logs(estate: Estate, client: ArmClient, on_progress: Say) -> tuple[LogReading, ...]:
+    from pytest_ampls.logs import ask_all
+
+    machines = (*estate.known(VirtualMachine), *estate.known(ArcMachine))
+    workspaces = [(own, *_named(estate, own)) for own in workspaces_fed(estate)]
+    return ask_all(client, workspaces, {machine.key for machine in machines}, on_progress=on_progress)
+
+
+def _named(estate: Estate, workspace_id: str) -> tuple[str, str]:
+    """Return the name of a workspace, and the GUID that queries name it by; empty where it was not read."""
+    try:
+        found = estate.get(Workspace, workspace_id)
+        label = found.label if found is not None else ResourceId.parse(workspace_id).name
+    except EvidenceError:
+        return workspace_id, ""
+    return label, (found.properties.customer_id or "") if found is not None else ""

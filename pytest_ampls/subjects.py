@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_ampls.effective.clients import senders_are_known
 from pytest_ampls.effective.zones import monitor_zones
 from pytest_ampls.errors import ConfigurationError, EvidenceError
 from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
@@ -119,18 +120,28 @@ def _networks(estate: Estate) -> Iterable[VirtualNetwork]:
 
 def _looked_at(estate: Estate) -> Iterable[Machine]:
     if estate.snapshot.guests:
-        for cls in (
-            VirtualMachine,
-            ArcMachine,
-        ):  # a guest may have told, and its machine not be known any more
-            estate.all(cls)
+        for cls in (VirtualMachine, ArcMachine):
+            estate.all(cls)  # a guest may have told, and its machine not be known any more
     return (machine for machine in _machines(estate) if estate.observations.guest(machine) is not None)
+
+
+def _logged(estate: Estate) -> Iterable[Machine]:
+    single: tuple[type[Machine], ...] = (VirtualMachine, ArcMachine) if estate.snapshot.logged else ()
+    return [machine for cls in single for machine in estate.all(cls)]
+
+
+def _queried(estate: Estate) -> Iterable[Workspace]:
+    workspaces = estate.all(Workspace) if estate.snapshot.logged else ()
+    return [
+        each for each in workspaces if estate.logs.of(each.id) is not None or not senders_are_known(estate)
+    ]
 
 
 def _resolvers(estate: Estate) -> Iterable[Resolver]:
     return (Resolver(estate, point) for point in estate.vantage_points)
 
 
+_LOGS: Final = "give --ampls-logs to ask workspaces for what arrives"
 SUBJECTS: Final[Mapping[str, Kind]] = {
     "ampls": Kind(
         noun="private link scope", plural="private link scopes", classes=(PrivateLinkScope,), essential=True
@@ -178,6 +189,16 @@ SUBJECTS: Final[Mapping[str, Kind]] = {
         classes=(),
         choose=_looked_at,
         hint="give --ampls-guests or --ampls-run-command to look at guests",
+    ),
+    "logged_machine": Kind(
+        noun="machine whose workspaces were asked",
+        plural="machines whose workspaces were asked",
+        classes=(),
+        choose=_logged,
+        hint=_LOGS,
+    ),
+    "queried_workspace": Kind(
+        noun="queried workspace", plural="queried workspaces", classes=(), choose=_queried, hint=_LOGS
     ),
     "resolver": Kind(
         noun="vantage point", plural="vantage points", classes=(), choose=_resolvers, essential=True

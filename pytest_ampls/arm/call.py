@@ -67,13 +67,14 @@ class RefusalError(Exception):
     """A read that ends here; ``gap`` says why.
 
     It passes through the SDK's operations untouched, because it is none of azure-core's errors.
-    ``code`` is ARM's error code, where the answer had one.
+    ``code`` is ARM's error code, where the answer had one; ``what`` is what went wrong, without what to do about it.
     """
 
-    def __init__(self, gap: Gap, code: str = "") -> None:
+    def __init__(self, gap: Gap, code: str = "", what: str = "") -> None:
         super().__init__(gap.message)
         self.gap = gap
         self.code = code
+        self.what = what or gap.message
 
 
 class Retry(Enum):

@@ -40,18 +40,29 @@ class Cloud(msgspec.Struct, frozen=True, kw_only=True):
     """One Azure cloud.
 
     ``arm_endpoint`` and ``authority`` are ``https://host[:port][/path]`` without a slash at the
-    end; ``audience`` is what a token for ARM is asked for, without ``/.default``.
+    end; ``audience`` is what a token for ARM is asked for, without ``/.default``. ``logs_endpoint`` is where
+    Log Analytics is queried, and the audience of a token for that; empty where the cloud does not say.
     """
 
     name: str
     arm_endpoint: str
     authority: str
     audience: str
+    logs_endpoint: str = ""
 
     @property
     def token_scope(self) -> str:
         """The OAuth scope of a token for ARM."""
         return self.audience + _DEFAULT_SCOPE
+
+
+# The Azure CLI's table of clouds (log_analytics_resource_id); azure-monitor-query has the public one as its
+# default, and takes the audience from the endpoint as well.
+_LOGS: Final = {
+    AzureClouds.AZURE_PUBLIC_CLOUD: "https://api.loganalytics.io",
+    AzureClouds.AZURE_US_GOVERNMENT: "https://api.loganalytics.us",
+    AzureClouds.AZURE_CHINA_CLOUD: "https://api.loganalytics.azure.cn",
+}
 
 
 def _known(setting: AzureClouds) -> Cloud:
@@ -61,6 +72,7 @@ def _known(setting: AzureClouds) -> Cloud:
         arm_endpoint=str(endpoints["resource_manager"]).rstrip("/"),
         authority=_AUTHORITIES[setting],
         audience=str(endpoints["credential_scopes"][0]).removesuffix(_DEFAULT_SCOPE),
+        logs_endpoint=_LOGS[setting],
     )
 
 
@@ -77,6 +89,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     authentication: _Authentication
     name: str = ""
     resource_manager: str = ""
+    log_analytics_resource_id: str | None = None
 
 
 def discover(arm_endpoint: str, ca_bundle: str | Path | None = None) -> Cloud:
@@ -169,4 +182,5 @@ def _choose(url: str, origin: Origin, entries: Sequence[_Metadata]) -> Cloud:
         arm_endpoint=str(origin),
         authority=entry.authentication.login_endpoint.rstrip("/"),
         audience=entry.authentication.audiences[0].rstrip("/"),
+        logs_endpoint=(entry.log_analytics_resource_id or "").rstrip("/"),
     )

@@ -34,6 +34,7 @@ _POSTS: Final = frozenset({"/providers/microsoft.resourcegraph/resources"})
 _RUN_COMMAND: Final = re.compile(
     r"/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.compute/virtualmachines/[^/]+/runcommand"
 )
+_LOG_QUERY: Final = re.compile(r"/v1/workspaces/[0-9a-f-]{36}/query")
 _DESERIALIZED: Final = "deserialized_data"  # where azure-core's ContentDecodePolicy leaves its result
 _SHORTEST_WAIT: Final = 0.1
 _LONGEST_BACKOFF: Final = 30.0
@@ -49,14 +50,18 @@ class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
     """Lets GET through, and POST to the queries that only read. Nothing else leaves the process.
 
     With ``run_command`` it lets POST to the Run Command of a virtual machine through as well, because the user
-    asked for that.
+    asked for that. With ``log_queries`` it lets POST to the query of a Log Analytics workspace through, and to nothing
+    else: that is for the pipeline to that service.
     """
 
-    def __init__(self, *, run_command: bool = False) -> None:
+    def __init__(self, *, run_command: bool = False, log_queries: bool = False) -> None:
         super().__init__()
         self._run_command = run_command
+        self._log_queries = log_queries
 
     def _is_query(self, path: str) -> bool:
+        if self._log_queries:
+            return _LOG_QUERY.fullmatch(path) is not None
         return path in _POSTS or (self._run_command and _RUN_COMMAND.fullmatch(path) is not None)
 
     def on_request(self, request: Request) -> None:
@@ -213,7 +218,7 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         if attempt > trouble.retry.value or not affordable:
             if not trouble.answered:
                 self._ledger.unreachable()
-            raise RefusalError(_gap(trouble, call, attempt, wait), trouble.code)
+            raise RefusalError(_gap(trouble, call, attempt, wait), trouble.code, trouble.what)
         if trouble.status == 429:
             bucket.hold(wait)
         if trouble.retry is Retry.WITHIN_BUDGET and self._on_progress is not None:

@@ -86,7 +86,7 @@ def _envelope(body: bytes) -> _Envelope:
         return _Envelope()
     try:
         value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         html = body.lstrip()[:1] == b"<"
         return _Envelope(strange="a page of HTML" if html else "a body that is not JSON")
     inner = _folded(value)

@@ -9,6 +9,7 @@ from pytest_ampls.assertions.agent import (
     assert_flexible_instances_use_uami,
     assert_no_legacy_agent,
 )
+from pytest_ampls.assertions.data import assert_heartbeat, assert_heartbeat_private, assert_query_path
 from pytest_ampls.assertions.data_collection import (
     assert_association_limit,
     assert_config_endpoint_association,
@@ -62,6 +63,7 @@ from pytest_ampls.assertions.private_endpoint import (
     assert_zone_group_complete,
     assert_zone_group_zones_exist,
 )
+from pytest_ampls.assertions.reach import assert_reachable_as_intended
 from pytest_ampls.assertions.scope import (
     assert_app_insights_in_scope,
     assert_dce_in_scope,
@@ -108,6 +110,8 @@ __all__ = [
     "assert_guest_disk",
     "assert_guest_reaches_endpoints",
     "assert_guest_resolution",
+    "assert_heartbeat",
+    "assert_heartbeat_private",
     "assert_ingestion_access_mode",
     "assert_instances_associated",
     "assert_no_empty_zone",
@@ -120,6 +124,8 @@ __all__ = [
     "assert_public_access_disabled",
     "assert_public_resolution",
     "assert_query_access_mode",
+    "assert_query_path",
+    "assert_reachable_as_intended",
     "assert_records_current",
     "assert_records_present",
     "assert_reserved_name_used_well",

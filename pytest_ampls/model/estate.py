@@ -27,6 +27,7 @@ from pytest_ampls.model.dns_resolver import (
 from pytest_ampls.model.evidence import Answer, Gap, Reading, Snapshot, Subscription, VantagePoint
 from pytest_ampls.model.holdings import Holdings
 from pytest_ampls.model.joins import associations_by_target, links_by_network
+from pytest_ampls.model.log_rows import LogReadings
 from pytest_ampls.model.machine import ArcMachineExtension, Machine, VirtualMachineExtension
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
@@ -39,7 +40,7 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.network_security import NetworkSecurityGroup
 from pytest_ampls.model.observations import Observations
@@ -187,6 +188,17 @@ class Estate(Holdings):
         if self._watched:
             self._watched[-1] |= {ANSWERS, GUESTS, HANDSHAKES}
         return self._observed
+
+    @cached_property
+    def _logs(self) -> LogReadings:
+        return LogReadings(self.snapshot.logs)
+
+    @property
+    def logs(self) -> LogReadings:
+        """What workspaces answered when they were asked for heartbeats."""
+        if self._watched:
+            self._watched[-1].add(LOGS)
+        return self._logs
 
     def answer(self, vantage_point: VantagePoint, name: str) -> Answer:
         """Return what a vantage point answered for a name.

@@ -13,6 +13,7 @@ import msgspec
 from pytest_ampls.model.gap import Gap, GapKind
 from pytest_ampls.model.guest_state import GuestState
 from pytest_ampls.model.handshake import Handshake
+from pytest_ampls.model.log_rows import LogReading
 
 __all__ = [
     "SNAPSHOT_VERSION",
@@ -131,7 +132,10 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All evidence of one run, as it is handed to workers and written to files."""
+    """All evidence of one run, as it is handed to workers and written to files.
+
+    ``probed`` and ``logged`` tell that connections were tried and workspaces asked, be it without any result.
+    """
 
     version: int = SNAPSHOT_VERSION
     cloud: str = "AzureCloud"
@@ -144,4 +148,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     probed: bool = False
     handshakes: tuple[Handshake, ...] = ()
     guests: tuple[GuestState, ...] = ()
+    logged: bool = False
+    logs: tuple[LogReading, ...] = ()
     statistics: Statistics = Statistics()

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_ampls.model.resource import key
 
-__all__ = ["ANSWERS", "GUESTS", "HANDSHAKES", "Needs"]
+__all__ = ["ANSWERS", "GUESTS", "HANDSHAKES", "LOGS", "Needs"]
 
 ANSWERS = "dns answers"
 """What is looked at beside resource types, where an answer of a vantage point is."""
@@ -16,6 +16,8 @@ GUESTS = "guests"
 """The same, for what guests told."""
 HANDSHAKES = "handshakes"
 """The same, for connections."""
+LOGS = "log rows"
+"""The same, for what workspaces answered."""
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):

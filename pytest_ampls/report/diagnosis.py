@@ -35,6 +35,7 @@ _BY: Final[Mapping[Evidence, str]] = {
     Evidence.CONFIGURATION: "configuration",
     Evidence.DNS: "DNS answers",
     Evidence.GUEST: "guest",
+    Evidence.LOGS: "log rows",
 }
 
 Catalogue = Mapping[str, Rule[Any]]

@@ -22,6 +22,7 @@ __all__ = [
 
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFORMATION)
 _UNKNOWN_RULE = "other"
+_LOG_QUERY = "Microsoft.OperationalInsights/workspaces/query"
 _SHOWN_REASONS = 8
 _SHOWN_SUBSCRIPTIONS = 10
 
@@ -77,13 +78,18 @@ def evidence_line(snapshot: Snapshot) -> str:
     """Return one line on how the evidence was read: calls, throttling, lookups, when."""
     statistics = snapshot.statistics
     documents = sum(len(reading.documents) for reading in snapshot.readings)
+    queries = statistics.calls_by_type.get(_LOG_QUERY, 0)
     missing = sum(1 for reading in snapshot.readings if reading.gap is not None)
+    missing += sum(1 for reading in snapshot.logs if reading.gap is not None)
     when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(snapshot.read_at))
     parts = [
         f"{documents} documents of {len(snapshot.subscriptions)} subscription{'s'[: len(snapshot.subscriptions) != 1]}",
-        f"{statistics.calls} ARM calls, {statistics.throttled} throttled ({statistics.throttled_seconds:.1f} s waited)",
+        f"{statistics.calls - queries} ARM calls, {statistics.throttled} throttled "
+        f"({statistics.throttled_seconds:.1f} s waited)",
         f"{statistics.lookups} DNS lookups",
     ]
+    if queries:
+        parts.append(f"{queries} log {'query' if queries == 1 else 'queries'}")
     if missing:
         parts.append(f"{missing} reads refused or failed")
     return f"evidence: {', '.join(parts)}, read at {when}{_age(snapshot)} in {statistics.seconds:.1f} s"

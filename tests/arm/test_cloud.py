@@ -65,6 +65,13 @@ def test_discovers_a_custom_endpoint(server: Server) -> None:
     assert "Authorization" not in asked.headers
 
 
+def test_the_log_analytics_endpoint_is_the_clouds_own(server: Server) -> None:
+    """Where logs are queried is told by the cloud as well, where it has that; a cloud without says nothing or null."""
+    for told, found in (("https://logs.example/", "https://logs.example"), (None, "")):
+        server.on(PATH, Reply(described(server, logAnalyticsResourceId=told)))
+        assert discover(server.url, server.authority.bundle).logs_endpoint == found
+
+
 def test_one_object_is_understood_too(server: Server) -> None:
     """Azure Stack answers with one object and without its own endpoint in it."""
     body = described(server)

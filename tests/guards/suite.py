@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from itertools import product
@@ -37,9 +37,12 @@ def suite_tests() -> dict[str, Callable[..., None]]:
     }
 
 
-def judge_all(estate: Estate) -> Outcomes:
-    """Run the whole suite on an estate."""
+def judge_all(estate: Estate, expects: Iterable[tuple[str, str, str]] = ()) -> Outcomes:
+    """Run the whole suite on an estate, with the defaults but for what is expected: (rule, keyword, value)."""
     found: Outcomes = {}
+    wishes: dict[str, dict[str, str]] = {}
+    for wanted, keyword, value in expects:
+        wishes.setdefault(wanted, {})[keyword] = value
     for name, test in suite_tests().items():
         rule = name.split("_")[1].upper()
         fixtures = [part for part in inspect.signature(test).parameters if part != "judge"]
@@ -47,11 +50,13 @@ def judge_all(estate: Estate) -> Outcomes:
             labels = "/".join(
                 f"{fixture}={subject.label}" for fixture, subject in zip(fixtures, chosen, strict=True)
             )
-            found[rule, labels] = _one(test, fixtures, chosen)
+            found[rule, labels] = _one(test, fixtures, chosen, wishes.get(rule, {}))
     return found
 
 
-def _one(test: Callable[..., None], fixtures: list[str], chosen: tuple[Subject, ...]) -> Verdict:
+def _one(
+    test: Callable[..., None], fixtures: list[str], chosen: tuple[Subject, ...], wishes: dict[str, str]
+) -> Verdict:
     if any(subject.gap is not None or subject.problem for subject in chosen):
         return Verdict.UNVERIFIED
     if any(subject.absent for subject in chosen):
@@ -61,7 +66,7 @@ def _one(test: Callable[..., None], fixtures: list[str], chosen: tuple[Subject, 
     }
     with judgements() as kept:
         try:
-            test(**arguments, judge=lambda rule, *subject: rule(*subject))
+            test(**arguments, judge=lambda rule, *subject: rule(*subject, **wishes))
         except ConformanceError:
             return Verdict.BROKEN
         except EvidenceError:
@@ -83,7 +88,7 @@ def explain(outcomes: Outcomes, *verdicts: Verdict) -> str:
 
 
 @lru_cache(maxsize=8)
-def lab_snapshot(spec: str, *, guests: bool = False) -> Snapshot:
+def lab_snapshot(spec: str, *, guests: bool = False, logs: bool = False) -> Snapshot:
     """Read a lab estate, once for each spec; guests are looked at where one of its faults is in them, or on demand."""
     kinds = {faults()[part.partition("=")[0]].kind for part in spec.split("+")[1:]}
     settings = Settings(
@@ -92,14 +97,15 @@ def lab_snapshot(spec: str, *, guests: bool = False) -> Snapshot:
         run_command=guests or "guest" in kinds,
         guest_timeout=5.0,
         probe="probe" in kinds,
+        logs=logs or "logs" in kinds,
         origins={"lab": "--ampls-lab"},
     )
     return read_snapshot(settings)
 
 
-def lab_outcomes(spec: str) -> Outcomes:
+def lab_outcomes(spec: str, expects: Iterable[tuple[str, str, str]] = ()) -> Outcomes:
     """Run the whole suite on a lab estate."""
-    return judge_all(Estate(lab_snapshot(spec)))
+    return judge_all(Estate(lab_snapshot(spec)), expects)
 
 
 def changed(before: Outcomes, after: Outcomes) -> Iterator[tuple[str, str, Verdict | None, Verdict]]:

@@ -11,6 +11,7 @@ from pytest_ampls.assertions import CATALOGUE
 from pytest_ampls.catalogue import Evidence, Verdict
 from pytest_ampls.lab import faults
 from pytest_ampls.model import Estate, Gap, GapKind, Reading, Snapshot
+from pytest_ampls.model.log_rows import LogReading
 from pytest_ampls.model.types import API_VERSIONS
 from tests.guards.suite import (
     Outcomes,
@@ -29,6 +30,10 @@ PROBED = {name for name, rule in CATALOGUE.items() if Evidence.PROBE in rule.evi
 """Judged only where connections are asked for: tests/probe has them on healthy estates."""
 GUESTED = {name for name, rule in CATALOGUE.items() if Evidence.GUEST in rule.evidence}
 """Judged only where guests are looked at."""
+LOGGED = {name for name, rule in CATALOGUE.items() if Evidence.LOGS in rule.evidence}
+"""Judged only where workspaces are asked."""
+QUERIES = "Microsoft.OperationalInsights/workspaces/query"
+"""What is read of workspaces by a query, and of no document: actions below this are no types."""
 ELSEWHERE = {"AMPLS308", "AMPLS314", "AMPLS413", "AMPLS504"}
 """What they judge is not in every healthy estate: rulesets, workspaces outside of all scopes, scale sets."""
 HEALTHY = ("hub-and-spoke", "two-scopes", "fleet:vms=12")
@@ -74,7 +79,7 @@ def test_healthy_estates_are_green(spec: str) -> None:
     """Nothing is broken and nothing unverified in a healthy estate."""
     outcomes = lab_outcomes(spec)
     assert not explain(outcomes, Verdict.BROKEN, Verdict.UNVERIFIED)
-    assert rules_with(outcomes, Verdict.HELD) >= SUITE - PROBED - GUESTED - ELSEWHERE
+    assert rules_with(outcomes, Verdict.HELD) >= SUITE - PROBED - GUESTED - LOGGED - ELSEWHERE
 
 
 def test_healthy_guests_are_green() -> None:
@@ -84,19 +89,36 @@ def test_healthy_guests_are_green() -> None:
     assert rules_with(outcomes, Verdict.HELD) >= GUESTED & SUITE
 
 
+@pytest.mark.parametrize("spec", HEALTHY)
+def test_healthy_logs_are_green(spec: str) -> None:
+    """Every rule on log rows holds where workspaces are asked, and nothing is unverified."""
+    outcomes = judge_all(Estate(lab_snapshot(spec, logs=True)))
+    assert not explain(outcomes, Verdict.BROKEN, Verdict.UNVERIFIED)
+    assert rules_with(outcomes, Verdict.HELD) >= LOGGED & SUITE
+
+
 @pytest.mark.parametrize(
     ("fault", "estate"), BREAKING, ids=[f"{estate}+{fault}" for fault, estate in BREAKING]
 )
 def test_a_fault_breaks_exactly_the_rules_it_names(fault: str, estate: str) -> None:
     """The rules that turn red are those that the fault's entry names, unverified those that it blinds."""
     size = ":vms=12" if estate == "fleet" else ""
-    outcomes = lab_outcomes(f"{estate}{size}+{fault}")
+    outcomes = lab_outcomes(f"{estate}{size}+{fault}", faults()[fault].expects)
     assert rules_with(outcomes, Verdict.BROKEN) == set(faults()[fault].breaks), explain(
         outcomes, Verdict.BROKEN
     )
     assert rules_with(outcomes, Verdict.UNVERIFIED) == set(faults()[fault].blinds), explain(
         outcomes, Verdict.UNVERIFIED
     )
+
+
+def test_a_fault_against_an_expectation_is_one_only_there() -> None:
+    """Routes around the firewall are broken where network policies are expected, and held where these are enabled."""
+    fault = faults()["firewall-bypassed"]
+    assert not explain(lab_outcomes(f"hub-and-spoke+{fault.name}"), Verdict.BROKEN)
+    assert rules_with(lab_outcomes("hub-and-spoke+endpoint-policies-enabled"), Verdict.BROKEN) == {"AMPLS209"}
+    mended = lab_outcomes(f"hub-and-spoke+{fault.name}+endpoint-policies-enabled", fault.expects)
+    assert not explain(mended, Verdict.BROKEN, Verdict.UNVERIFIED)
 
 
 def test_no_rule_passes_on_an_empty_estate() -> None:
@@ -121,11 +143,13 @@ def _denied(reading: Reading) -> Reading:
     return msgspec.structs.replace(reading, documents=(), gap=gap)
 
 
-def _without(*types: str, guests: bool = False) -> Estate:
-    snapshot = lab_snapshot("hub-and-spoke", guests=guests)
+def _without(*types: str, guests: bool = False, logs: bool = False) -> Estate:
+    snapshot = lab_snapshot("hub-and-spoke", guests=guests, logs=logs)
     folded = {name.lower() for name in types}
     readings = tuple(_denied(r) if r.type.lower() in folded else r for r in snapshot.readings)
-    return Estate(msgspec.structs.replace(snapshot, readings=readings))
+    refused = Gap(kind=GapKind.DENIED, message="denied: queries", status=403, permission=f"{QUERIES}/read")
+    asked = tuple(LogReading(workspace=each.workspace, gap=refused) for each in snapshot.logs)
+    return Estate(msgspec.structs.replace(snapshot, readings=readings, logs=asked))
 
 
 @pytest.mark.parametrize("resource_type", API_VERSIONS)
@@ -141,11 +165,13 @@ def test_no_rule_passes_when_its_evidence_was_denied(rule: str) -> None:
     """With everything denied that a rule says it needs, it holds nowhere."""
     # The action for listing record sets of every type is called ALL.
     types = [
-        action.removesuffix("/read").replace("/ALL", "/recordSets") for action in CATALOGUE[rule].permissions
+        action.removesuffix("/read").replace("/ALL", "/recordSets")
+        for action in CATALOGUE[rule].permissions
+        if not action.startswith(QUERIES)
     ]
     known = {name.lower() for name in API_VERSIONS}
     assert all(name.lower() in known for name in types), "a permission of a type that is not read"
-    outcomes = judge_all(_without(*types, guests=rule in GUESTED))
+    outcomes = judge_all(_without(*types, guests=rule in GUESTED, logs=rule in LOGGED))
     assert {verdict for (name, _), verdict in outcomes.items() if name == rule} <= {
         Verdict.UNVERIFIED,
         Verdict.NOT_APPLICABLE,
