@@ -7,6 +7,7 @@ from pytest_ampls import (
     DataCollectionEndpoint,
     Judge,
     PrivateLinkScope,
+    VirtualNetwork,
     Workspace,
     assert_app_insights_in_scope,
     assert_dce_in_scope,
@@ -14,6 +15,7 @@ from pytest_ampls import (
     assert_not_unreachable,
     assert_public_access_disabled,
     assert_query_access_mode,
+    assert_reachable_as_intended,
     assert_scoped_resources_resolve,
     assert_workspace_in_scope,
 )
@@ -79,3 +81,8 @@ def test_ampls110_not_unreachable_of_app_insights(app_insights: ApplicationInsig
 def test_ampls110_not_unreachable_of_dce(dce: DataCollectionEndpoint, judge: Judge) -> None:
     """AMPLS110 holds."""
     judge(assert_not_unreachable, dce)
+
+
+def test_ampls111_reachable_as_intended(virtual_network: VirtualNetwork, judge: Judge) -> None:
+    """AMPLS111 holds."""
+    judge(assert_reachable_as_intended, virtual_network)

@@ -33,7 +33,6 @@ __all__ = [
     "Reach",
     "configuration_access",
     "effective_mode",
-    "path_by_zone",
     "query_access",
     "telemetry_access",
     "upload_access",
@@ -56,8 +55,6 @@ class Path(StrEnum):
     PUBLIC = "public"
     NOWHERE = "nowhere"
     """The name does not exist for the client, or has no address."""
-    RESOURCE_MANAGER = "through Azure Resource Manager"
-    """Queries that management.azure.com passes on: portal insights, connectors. They never count as private."""
 
 
 class AccessMode(StrEnum):
@@ -107,11 +104,12 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` is the client's way to the name. ``is_member`` tells whether the resource is in the scope whose private
     endpoint that way ends at; ``is_in_any_scope`` whether it is in some scope at all. ``mode`` is that scope's
-    (:func:`effective_mode`), None on a path through no private endpoint. ``public`` is the resource's own flag.
+    (:func:`effective_mode`), ``public`` is the resource's own flag; each is None where it decides nothing and need
+    not be known.
     """
 
     path: Path
-    public: PublicAccess
+    public: PublicAccess | None = None
     is_member: bool = False
     is_in_any_scope: bool = True
     mode: AccessMode | None = None
@@ -133,6 +131,10 @@ def _member(kind: type[_Choice], value: str, noun: str) -> _Choice:
 
 def _public(reach: Reach, way: str, refusal: str = "") -> Access:
     """Return what a resource's own flag makes of a client that comes by a way which it counts as public."""
+    if reach.public is None:
+        raise DocumentError(
+            f"{way}, and the resource's public network access is not known: no default is assumed"
+        )
     if reach.public is PublicAccess.ENABLED:
         return Access(outcome=Outcome.ALLOWED, reason=f"{way}, and the resource takes public clients")
     if reach.public is PublicAccess.SECURED_BY_PERIMETER:
@@ -158,16 +160,15 @@ def _nowhere(what: str, *, is_inferred: bool = False) -> Access:
 
 
 def query_access(reach: Reach) -> Access:
-    """Return what comes of a query of a workspace or component, by the query endpoint or by Resource Manager.
+    """Return what comes of a query of a workspace or component by the query endpoint.
 
     ``reach.path`` is the way to ``api.monitor.azure.com``, ``reach.mode`` the query access mode, ``reach.public``
-    the resource's ``publicNetworkAccessForQuery``.
+    the resource's ``publicNetworkAccessForQuery``. Queries that Azure Resource Manager passes on (the portal's
+    insights, connectors) never come by a private path: to them applies what is said of the public one.
 
     Raises:
-        DocumentError: the path is private and the mode of its scope is not known.
+        DocumentError: what decides is not known: the scope's mode, or the resource's public network access.
     """
-    if reach.path is Path.RESOURCE_MANAGER:
-        return _public(reach, "the query goes through Resource Manager, never a private path", QUERY_REFUSED)
     return _by_mode(reach, "the query goes", QUERY_REFUSED)
 
 
@@ -178,10 +179,8 @@ def telemetry_access(reach: Reach) -> Access:
     ``reach.public`` the component's ``publicNetworkAccessForIngestion``.
 
     Raises:
-        DocumentError: the path is private and the mode of its scope is not known.
-        ValueError: telemetry does not go through Resource Manager.
+        DocumentError: as :func:`query_access`.
     """
-    _refuse_resource_manager(reach.path)
     return _by_mode(reach, "the telemetry goes")
 
 
@@ -206,29 +205,24 @@ def _by_mode(reach: Reach, what: str, refusal: str = "") -> Access:
     return _public(reach, f"{through} of a scope in Open mode that does not list the resource")
 
 
-def _refuse_resource_manager(path: Path) -> None:
-    if path is Path.RESOURCE_MANAGER:
-        raise ValueError("only queries go through Azure Resource Manager")
-
-
 # ------------------------------------------------------------------- uploads: the mode does not count
 
 
-def upload_access(reach: Reach) -> Access:
+def upload_access(reach: Reach, *, is_endpoint: bool = False) -> Access:
     """Return what comes of an upload to a workspace's ods name, or to an endpoint's ingestion name.
 
     ``reach.mode`` is not looked at: uploads do not obey access modes. ``reach.public`` is the workspace's
-    ``publicNetworkAccessForIngestion``, or the endpoint's ``networkAcls.publicNetworkAccess``, for which the
-    table holds by the same logic of names and no page says so.
+    ``publicNetworkAccessForIngestion``, or, with ``is_endpoint``, the ``networkAcls.publicNetworkAccess`` of a data
+    collection endpoint: that the public path obeys it in the same way is inferred.
 
     Raises:
-        ValueError: uploads do not go through Resource Manager.
+        DocumentError: the path is public, and the resource's public network access is not known.
     """
-    _refuse_resource_manager(reach.path)
     if reach.path is Path.NOWHERE:
         return _nowhere("the upload")
     if reach.path is Path.PUBLIC:
-        return _public(reach, "the upload goes over the public path", UPLOAD_REFUSED)
+        found = _public(reach, "the upload goes over the public path", "" if is_endpoint else UPLOAD_REFUSED)
+        return msgspec.structs.replace(found, is_inferred=is_endpoint)
     if reach.is_member:
         reason = "the upload goes through the private endpoint of a scope that the resource is a member of"
         return Access(outcome=Outcome.ALLOWED, reason=reason)
@@ -237,27 +231,6 @@ def upload_access(reach: Reach) -> Access:
         "would write, and no page says what comes of it"
     )
     return Access(outcome=Outcome.UNKNOWN, reason=reason)
-
-
-def path_by_zone(
-    *, is_seen: bool, has_record: bool, is_in_any_scope: bool, falls_back: bool
-) -> tuple[Path, bool]:
-    """Return the path that a zone gives for one resource's own name, and whether the sources agree on it.
-
-    Args:
-        is_seen: the client's DNS sees the zone that the name would be private in.
-        has_record: that zone has an address for the name.
-        is_in_any_scope: the resource is a member of some private link scope: only then is its public name an
-            alias of the private one. For a resource in no scope the sources differ, and the second value is False.
-        falls_back: the zone's link asks the internet for what the zone does not have (``NxDomainRedirect``).
-    """
-    if not is_seen:
-        return Path.PUBLIC, True
-    if has_record:
-        return Path.PRIVATE, True
-    if not is_in_any_scope:
-        return Path.PUBLIC, False
-    return (Path.PUBLIC if falls_back else Path.NOWHERE), True
 
 
 # ------------------------------------------------------------------- configuration
@@ -272,16 +245,18 @@ def configuration_access(handler: Path, endpoint: Reach | None) -> Access:
             its ``networkAcls.publicNetworkAccess``; None where there is no association.
 
     Raises:
-        ValueError: configuration does not come through Resource Manager.
+        DocumentError: all is public, and the endpoint's public network access is not known.
     """
-    for path in (handler, endpoint.path if endpoint is not None else handler):
-        _refuse_resource_manager(path)
     if handler is Path.NOWHERE:
         return _nowhere("the agent")
     if endpoint is None:
         return _without_endpoint(handler)
     if endpoint.path is Path.NOWHERE:
-        return _nowhere("the agent's way to its data collection endpoint", is_inferred=True)
+        # Documented for an endpoint outside of the scope: refused, or without an address.
+        return _nowhere(
+            "the agent's way to its data collection endpoint",
+            is_inferred=endpoint.is_member or handler is not Path.PRIVATE,
+        )
     return _privately(endpoint) if handler is Path.PRIVATE else _publicly(endpoint)
 
 
@@ -297,7 +272,7 @@ def _privately(endpoint: Reach) -> Access:
     if not endpoint.is_member:
         where = "the agent arrives over a private link whose scope does not list its endpoint"
         reason = f"{where}: {CONFIGURATION_REFUSED}"
-        return Access(outcome=Outcome.REFUSED, reason=reason, is_inferred=True)
+        return Access(outcome=Outcome.REFUSED, reason=reason, is_inferred=endpoint.path is Path.PRIVATE)
     if endpoint.path is Path.PRIVATE:
         reason = "the agent asks its data collection endpoint, a member of the scope, over the private link"
         return Access(outcome=Outcome.ALLOWED, reason=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -13,7 +14,7 @@ from pytest_ampls.errors import DocumentError
 if TYPE_CHECKING:
     from pytest_ampls.model.estate import Estate
 
-__all__ = ["Part", "Resource", "ResourceId", "key", "needed", "region", "same_id"]
+__all__ = ["Part", "Resource", "ResourceId", "covers", "key", "needed", "region", "same_id"]
 
 _T = TypeVar("_T")
 
@@ -130,6 +131,13 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=T
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.label!r} {self.id}>"
+
+
+def covers(pattern: str, resource: Resource) -> bool:
+    """Match a pattern with the name, ``group/name`` or the whole id, without regard to case."""
+    folded = pattern.lower()
+    names = (resource.label.lower(), f"{resource.resource_group}/{resource.label}".lower(), resource.key)
+    return any(fnmatchcase(name, folded) for name in names)
 
 
 def needed(value: _T | None, resource: Resource, path: str) -> _T:

@@ -18,7 +18,6 @@ from pytest_ampls.effective.access import (
     Reach,
     configuration_access,
     effective_mode,
-    path_by_zone,
     query_access,
     telemetry_access,
     upload_access,
@@ -27,7 +26,7 @@ from pytest_ampls.errors import AccessDeniedError, DocumentError
 from tests.builders import AMPLS, CONNECTIONS, denied
 from tests.private_estate import NetworkBlueprint, ampls, endpoint, member_name, private_estate
 
-P, N, NOWHERE, MANAGER = Path.PRIVATE, Path.PUBLIC, Path.NOWHERE, Path.RESOURCE_MANAGER
+P, N, NOWHERE = Path.PRIVATE, Path.PUBLIC, Path.NOWHERE
 ON, OFF, PERIMETER = PublicAccess.ENABLED, PublicAccess.DISABLED, PublicAccess.SECURED_BY_PERIMETER
 OPEN, PRIVATE_ONLY = AccessMode.OPEN, AccessMode.PRIVATE_ONLY
 YES, NO, NAMELESS, UNKNOWN = Outcome.ALLOWED, Outcome.REFUSED, Outcome.UNRESOLVABLE, Outcome.UNKNOWN
@@ -85,18 +84,6 @@ def test_shared_names_obey_the_mode_on_the_private_path_and_the_flag_on_the_publ
     assert not found.is_inferred
 
 
-@pytest.mark.parametrize(("public", "expected"), [(ON, YES), (OFF, NO), (PERIMETER, UNKNOWN)])
-@pytest.mark.parametrize("is_member", [True, False])
-@pytest.mark.parametrize("mode", [OPEN, PRIVATE_ONLY, None])
-def test_queries_through_resource_manager_never_count_as_private(
-    public: PublicAccess, expected: Outcome, is_member: bool, mode: AccessMode | None
-) -> None:
-    """Only the flag decides, whatever the scope says and whoever is in it."""
-    found = query_access(Reach(path=MANAGER, is_member=is_member, mode=mode, public=public))
-    assert found.outcome is expected
-    assert "through Resource Manager" in found.reason
-
-
 def test_a_refused_public_query_names_the_code_that_people_search_for() -> None:
     """The inner code tells the network's refusal from a missing role."""
     reason = query_access(Reach(path=N, public=OFF)).reason
@@ -105,7 +92,7 @@ def test_a_refused_public_query_names_the_code_that_people_search_for() -> None:
     assert "everywhere" not in reason
 
 
-@pytest.mark.parametrize("path", [P, N, MANAGER])
+@pytest.mark.parametrize("path", [P, N])
 @pytest.mark.parametrize("mode", list(AccessMode))
 def test_a_closed_resource_in_no_scope_is_refused_from_everywhere(path: Path, mode: AccessMode) -> None:
     """Public access off and no scope: no path leads there, and the reason says so."""
@@ -119,6 +106,15 @@ def test_the_mode_is_asked_only_where_it_decides() -> None:
     with pytest.raises(DocumentError, match="access mode is not known"):
         query_access(Reach(path=P, public=ON))
     assert query_access(Reach(path=P, public=ON, is_member=True)).outcome is YES
+
+
+def test_the_flag_is_asked_only_where_it_decides() -> None:
+    """A member is reached privately whatever its flag says; on the public path there is no default."""
+    assert query_access(Reach(path=P, is_member=True)).outcome is YES
+    assert query_access(Reach(path=P, mode=PRIVATE_ONLY)).outcome is NO
+    for reach in (Reach(path=N), Reach(path=P, mode=OPEN)):
+        with pytest.raises(DocumentError, match="public network access is not known"):
+            query_access(reach)
 
 
 # ------------------------------------------------------------------- uploads
@@ -155,30 +151,13 @@ def test_a_refused_upload_names_what_the_agent_logs() -> None:
     assert "403 with an empty body" in upload_access(Reach(path=N, public=OFF)).reason
 
 
-@pytest.mark.parametrize(
-    ("is_seen", "has_record", "is_in_any_scope", "falls_back", "expected"),
-    [
-        (False, False, True, False, (N, True)),
-        (False, True, True, True, (N, True)),
-        (True, True, True, False, (P, True)),
-        (True, True, True, True, (P, True)),
-        (True, True, False, False, (P, True)),
-        (True, False, True, False, (NOWHERE, True)),
-        (True, False, True, True, (N, True)),
-        (True, False, False, False, (N, False)),
-        (True, False, False, True, (N, False)),
-    ],
-)
-def test_a_linked_zone_decides_the_path_of_a_resource_s_own_name(
-    is_seen: bool, has_record: bool, is_in_any_scope: bool, falls_back: bool, expected: tuple[Path, bool]
-) -> None:
-    """A member of another scope has no address, one of none stays public (on which the sources differ)."""
-    assert (
-        path_by_zone(
-            is_seen=is_seen, has_record=has_record, is_in_any_scope=is_in_any_scope, falls_back=falls_back
-        )
-        == expected
-    )
+@pytest.mark.parametrize("path", [P, N, NOWHERE])
+def test_of_uploads_to_an_endpoint_the_public_path_is_inferred(path: Path) -> None:
+    """No page says what an endpoint's flag does to uploads; the outcome is the workspace's, and is marked."""
+    reach = Reach(path=path, is_member=True, public=OFF)
+    found = upload_access(reach, is_endpoint=True)
+    assert (found.outcome, found.is_inferred) == (upload_access(reach).outcome, path is N)
+    assert not upload_access(reach).is_inferred
 
 
 # ------------------------------------------------------------------- configuration
@@ -190,10 +169,10 @@ def test_a_linked_zone_decides_the_path_of_a_resource_s_own_name(
         (P, None, NO, False),
         (P, Reach(path=P, public=OFF, is_member=True), YES, False),
         (P, Reach(path=P, public=ON, is_member=True), YES, False),
-        (P, Reach(path=N, public=ON), NO, True),
-        (P, Reach(path=N, public=OFF), NO, True),
+        (P, Reach(path=N, public=ON), NO, False),
+        (P, Reach(path=N, public=OFF), NO, False),
         (P, Reach(path=P, public=ON), NO, True),
-        (P, Reach(path=NOWHERE, public=ON), NAMELESS, True),
+        (P, Reach(path=NOWHERE, public=ON), NAMELESS, False),
         (P, Reach(path=NOWHERE, public=OFF, is_member=True), NAMELESS, True),
         (P, Reach(path=N, public=ON, is_member=True), UNKNOWN, False),
         (N, None, YES, False),
@@ -247,15 +226,6 @@ def test_the_mode_never_counts_on_the_public_path(judge: Judge, reach: Reach) ->
         for mode, member in product((OPEN, PRIVATE_ONLY, None), (True, False))
     ]
     assert {judge(other).outcome for other in others} == {judge(reach).outcome}
-
-
-@pytest.mark.parametrize("judge", [telemetry_access, upload_access])
-def test_only_queries_go_through_resource_manager(judge: Judge) -> None:
-    """Anything else by that path is an error of the caller, for configuration too."""
-    with pytest.raises(ValueError, match="only queries"):
-        judge(Reach(path=MANAGER, public=ON))
-    with pytest.raises(ValueError, match="only queries"):
-        configuration_access(N, Reach(path=MANAGER, public=ON))
 
 
 def test_a_member_of_no_scope_is_a_contradiction() -> None:
