@@ -1,13 +1,13 @@
-"""Guests: what a machine's own system says of its agent, over ssh or Azure Run Command.
+"""Guests: what a machine's own system says of its agent, over ssh, WinRM or Azure Run Command.
 
-The only room that imports testinfra, and only when a guest is looked at.
+The only room that imports testinfra and pywinrm, and only when a guest is looked at.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_ampls.guest.access import CommandRunner, GuestAccess
+from pytest_ampls.guest.access import CommandRunner, GuestAccess, WinrmLogin, patterns
 
 if TYPE_CHECKING:
     from testinfra.host import Host
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_ampls.model.guest_state import GuestState
     from pytest_ampls.model.machine import Machine
 
-__all__ = ["CommandRunner", "GuestAccess", "gather_all", "host_of"]
+__all__ = ["CommandRunner", "GuestAccess", "WinrmLogin", "gather_all", "host_of", "patterns"]
 
 
 def gather_all(

@@ -23,10 +23,18 @@ function Get-AmplsSeconds([datetime] $Time) {
     [long] ($Time.ToUniversalTime() - [datetime] '1970-01-01').TotalSeconds
 }
 
+function Test-AmplsLate { (Get-Date) -gt $script:AmplsDeadline }
+
 function Get-AmplsAddresses([string] $Name) {
-    # As programs on this machine resolve it: cache, hosts file, DNS.
+    # As programs on this machine resolve it: cache, hosts file, DNS. That there is no such name is an answer;
+    # a server that fails (TryAgain, NoRecovery) is none.
     $task = [Net.Dns]::GetHostAddressesAsync($Name)
-    try { if (-not $task.Wait(10000)) { return , @('no-answer') } } catch { return , @('not-found') }
+    try { if (-not $task.Wait(10000)) { return , @('no-answer') } } catch {
+        $cause = $_.Exception.GetBaseException()
+        $answered = ($cause -is [Net.Sockets.SocketException]) -and (@('HostNotFound', 'NoData') -contains "$($cause.SocketErrorCode)")
+        if ($answered) { return , @('not-found') }
+        return , @('failed')
+    }
     $found = @($task.Result | Where-Object { $_.AddressFamily -eq 'InterNetwork' } | ForEach-Object { "$_" } | Select-Object -Unique)
     if ($found.Count -eq 0) { return , @('not-found') }
     return , $found
@@ -41,7 +49,9 @@ function Get-AmplsServices {
 
 function Get-AmplsStarted {
     $process = Get-Process -Name MonAgentCore -ErrorAction SilentlyContinue | Sort-Object StartTime | Select-Object -Last 1
-    if ($process) { Get-AmplsSeconds $process.StartTime } else { '!MonAgentCore does not run' }
+    if (-not $process) { return '!MonAgentCore does not run' }
+    # Other users' processes tell it to administrators only.
+    try { Get-AmplsSeconds $process.StartTime } catch { '!the start of MonAgentCore is not told to this user' }
 }
 
 function Get-AmplsMode { '!Windows has no other mode' }
@@ -49,11 +59,13 @@ function Get-AmplsMode { '!Windows has no other mode' }
 function Get-AmplsTokens([string[]] $Identities) {
     $index = 0
     foreach ($query in $Identities) {
+        if (Test-AmplsLate) { return '!the script ran out of time in it' }
         $url = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmonitor.azure.com%2F'
         if ($query -ne '-') { $url += "&$query" }
         $request = [Net.HttpWebRequest] [Net.WebRequest]::Create($url)
         $request.Proxy = New-Object Net.WebProxy
-        $request.Timeout = 8000
+        $request.Timeout = 8000; $request.ReadWriteTimeout = 8000 # for an answer's head, and for its body
+        $request.AllowAutoRedirect = $false
         $request.Headers.Add('Metadata', 'true')
         $status = '-'; $code = ''; $told = ''
         try {
@@ -64,7 +76,7 @@ function Get-AmplsTokens([string[]] $Identities) {
             $inner = $_.Exception.InnerException
             if (($inner -is [Net.WebException]) -and $inner.Response) {
                 $status = [int] $inner.Response.StatusCode
-                $body = (New-Object IO.StreamReader $inner.Response.GetResponseStream()).ReadToEnd()
+                $body = (New-Object IO.StreamReader ($inner.Response.GetResponseStream())).ReadToEnd()
                 if ($body -match '"error"\s*:\s*"([^"]{0,200})') { $code = $Matches[1] }
                 if ($body -match '"error_description"\s*:\s*"([^"]{0,200})') { $told = $Matches[1] }
             } else { $told = "$($_.Exception.Message)" }
@@ -75,14 +87,23 @@ function Get-AmplsTokens([string[]] $Identities) {
 }
 
 function Get-AmplsDnsServers {
-    Get-DnsClientServerAddress -AddressFamily IPv4 -ErrorAction SilentlyContinue |
-        ForEach-Object { $_.ServerAddresses } | Select-Object -Unique -First 8
+    $found = @(Get-DnsClientServerAddress -AddressFamily IPv4 -ErrorAction SilentlyContinue | ForEach-Object { $_.ServerAddresses })
+    if ($found.Count -eq 0) { return '!no interface names a DNS server' }
+    $found | Select-Object -Unique | Select-Object -First 8
 }
 
 function Get-AmplsLookups([string[]] $Names) {
-    $hosts = @(Get-Content "$env:SystemRoot\System32\drivers\etc\hosts" -TotalCount 5000 -ErrorAction SilentlyContinue)
+    # No hosts file is no line in it; one that cannot be read, or read to its end, says nothing.
+    $file = "$env:SystemRoot\System32\drivers\etc\hosts"
+    $hosts = @()
+    if (Test-Path -LiteralPath $file) {
+        try { $hosts = @(Get-Content -LiteralPath $file -TotalCount 5001 -ErrorAction Stop) }
+        catch { return '!the hosts file cannot be read' }
+        if ($hosts.Count -gt 5000) { return '!the hosts file has more than 5000 lines' }
+    }
     $index = 0
     foreach ($name in $Names) {
+        if (Test-AmplsLate) { return '!the script ran out of time in it' }
         $listed = @(foreach ($line in $hosts) {
                 $words = @(($line -replace '#.*', '').Trim() -split '\s+')
                 if (($words.Count -gt 1) -and ($words[1..($words.Count - 1)] -contains $name)) { $words[0] }
@@ -95,6 +116,7 @@ function Get-AmplsLookups([string[]] $Names) {
 function Get-AmplsHandshakes([string[]] $Names) {
     $index = 0
     foreach ($name in $Names) {
+        if (Test-AmplsLate) { return '!the script ran out of time in it' }
         foreach ($address in @((Get-AmplsAddresses $name) | Where-Object { $_ -match '^[0-9.]+$' } | Select-Object -First 2)) {
             "$index $address $(Test-AmplsTls $name $address)"
         }
@@ -106,14 +128,15 @@ function Test-AmplsTls([string] $Name, [string] $Address) {
     $client = New-Object Net.Sockets.TcpClient
     try {
         try { $connected = $client.ConnectAsync($Address, 443).Wait(5000) }
-        catch { return "no $(ConvertTo-AmplsField $_.Exception.GetBaseException().Message)" }
+        catch { return "no $(ConvertTo-AmplsField ($_.Exception.GetBaseException().Message))" }
         if (-not $connected) { return 'no no%20answer%20in%20time' }
         $client.ReceiveTimeout = 5000; $client.SendTimeout = 5000
         $script:AmplsErrors = 'None'
-        $check = { param($from, $certificate, $chain, $errors) $script:AmplsErrors = "$errors"; $true }
-        $stream = New-Object Net.Security.SslStream $client.GetStream(), $false, $check
+        # Every certificate is let through, so that the handshake can be told of; what is wrong with it is kept.
+        $check = [Net.Security.RemoteCertificateValidationCallback] { param($from, $certificate, $chain, $errors) $script:AmplsErrors = "$errors"; $true }
+        $stream = New-Object Net.Security.SslStream -ArgumentList @(($client.GetStream()), $false, $check)
         try { $stream.AuthenticateAsClient($Name, $null, [Security.Authentication.SslProtocols] 'Tls12', $false) }
-        catch { return "tcp $(ConvertTo-AmplsField $_.Exception.GetBaseException().Message)" }
+        catch { return "tcp $(ConvertTo-AmplsField ($_.Exception.GetBaseException().Message))" }
         $leaf = $stream.RemoteCertificate
         $code = if ($script:AmplsErrors -eq 'None') { 'ok' } else { ConvertTo-AmplsField $script:AmplsErrors }
         "tls TLSv1.2 $($stream.CipherAlgorithm) $code $(ConvertTo-AmplsField $leaf.Issuer) $(ConvertTo-AmplsField $leaf.Subject)"
@@ -125,8 +148,10 @@ function Get-AmplsHealth([string[]] $Names) {
     $index = 0
     foreach ($name in $Names) {
         if ($name -like '*.handler.control.*') {
-            try { $said = (Invoke-WebRequest -UseBasicParsing -TimeoutSec 8 -Uri "https://$name/ping").Content }
+            if (Test-AmplsLate) { return '!the script ran out of time in it' }
+            try { $said = (Invoke-WebRequest -UseBasicParsing -TimeoutSec 8 -MaximumRedirection 0 -Uri "https://$name/ping").Content }
             catch { $said = $_.Exception.Message }
+            if ($said -is [byte[]]) { $said = [Text.Encoding]::ASCII.GetString($said) } # a body whose type is no text
             $said = "$said"; if ($said.Length -gt 160) { $said = $said.Substring(0, 160) }
             "$index $(ConvertTo-AmplsField $said -Whole)"
         }
@@ -135,12 +160,18 @@ function Get-AmplsHealth([string[]] $Names) {
 }
 
 function Get-AmplsChunks([string[]] $Names) {
-    $files = @(Get-ChildItem 'C:\WindowsAzure\Resources\AMADataStore*\mcs\configchunks\*.json' -ErrorAction SilentlyContinue | Select-Object -First 40)
-    if (($files.Count -eq 0) -and -not (Test-Path 'C:\WindowsAzure\Resources\AMADataStore*\mcs')) {
-        return '!C:\WindowsAzure\Resources\AMADataStore*\mcs is missing'
-    }
+    # On a machine of Azure, and on one of Arc.
+    $places = @('C:\WindowsAzure\Resources\AMADataStore*\mcs', 'C:\Resources\Directory\AMADataStore*\mcs' | Where-Object { Test-Path $_ })
+    if ($places.Count -eq 0) { return '!C:\WindowsAzure\Resources\AMADataStore*\mcs is missing' }
+    # Apart from what takes the first: that stops what stands before it by an error, which -ErrorVariable of 5.1 keeps.
+    $all = @($places | ForEach-Object { Get-ChildItem "$_\configchunks\*.json" -ErrorAction SilentlyContinue -ErrorVariable +unread })
+    $files = @($all | Select-Object -First 40)
+    $unread = @($unread | Where-Object { $_ -and ($_.Exception -isnot [Management.Automation.ItemNotFoundException]) })
+    if ($unread.Count -gt 0) { return "!$(ConvertTo-AmplsField "$($unread[0])" -Whole)" }
     foreach ($file in $files) {
-        $text = [IO.File]::ReadAllText($file.FullName).Replace('\/', '/')
+        # Without this, a file that cannot be read would be told of with the text of the one before.
+        try { $text = [IO.File]::ReadAllText($file.FullName).Replace('\/', '/') }
+        catch { return "!$(ConvertTo-AmplsField "$($file.Name) cannot be read" -Whole)" }
         $rule = if ($text -match '(agentConfigurations|dataCollectionRules)/(dcr-[0-9A-Za-z]+)') { $Matches[2] } else { '-' }
         $protocols = @([regex]::Matches($text, '"protocol"\s*:\s*"(\w+)"') | ForEach-Object { $_.Groups[1].Value } | Select-Object -Unique) -join ','
         $found = [regex]::Matches($text, '"(?:endpoint|endpointUriTemplate|tokenEndpointUri)"\s*:\s*"https://([A-Za-z0-9._-]+)')
@@ -166,14 +197,14 @@ function Invoke-AmplsGather([string] $Nonce, [int] $Limit, [string] $From, [int]
     $ProgressPreference = 'SilentlyContinue'
     $names = @($NameList -split ' ' | Where-Object { $_ })
     $identities = @(if ($IdentityList -ne 'none') { $IdentityList -split ' ' })
-    $deadline = (Get-Date).AddSeconds(40)
+    $script:AmplsDeadline = (Get-Date).AddSeconds(40)
     $script:AmplsUsed = 0
     $say = { param($line) $script:AmplsUsed += $Nonce.Length + $line.Length + 3; "$Nonce $line" }
     & $say 'begin 1'
     foreach ($part in $Parts -split ' ') {
         if (($From -ne '-') -and ($From -ne $part)) { continue }
         $From = '-'
-        if ((Get-Date) -gt $deadline) { & $say "! $part the script ran out of time before it got there"; continue }
+        if (Test-AmplsLate) { & $say "! $part the script ran out of time before it got there"; continue }
         $lines = @(switch ($part) {
                 system { Get-AmplsSystem }
                 services { Get-AmplsServices }
@@ -188,7 +219,7 @@ function Invoke-AmplsGather([string] $Nonce, [int] $Limit, [string] $From, [int]
                 disks { Get-AmplsDisks }
                 log { Get-AmplsLog }
             }) 2>$null
-        $refused = @($lines | Where-Object { "$_".StartsWith('!') })
+        $refused = @($lines | Where-Object { "$_".StartsWith('!', [StringComparison]::Ordinal) })
         if ($refused.Count -gt 0) { & $say "! $part $("$($refused[0])".Substring(1))"; $Skip = 0; continue }
         & $say "[ $part"
         $count = 0

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import msgspec
 
-from pytest_ampls.errors import EvidenceError, printable
-from pytest_ampls.guest.access import GuestAccess, SshTarget, ssh_target, uses_address
+from pytest_ampls.errors import printable
+from pytest_ampls.guest.access import GuestAccess, is_windows, pattern_for, ssh_target, winrm_target
 from pytest_ampls.guest.run_command import LIMIT, POWERSHELL, SHELL, standard_output
 from pytest_ampls.guest.script import LINUX, WINDOWS, Request, powershell_text, shell_text
 from pytest_ampls.guest.ssh import GuestSsh, gap_of
@@ -37,11 +37,16 @@ def guests_to_look_at(estate: Estate, access: GuestAccess) -> tuple[Machine, ...
     Virtual machines, instances of Flexible scale sets included; Arc machines only by a host pattern that can
     name them. A scale set as a whole has no guest.
     """
-    arc = bool(access.hosts) and not uses_address(access)
-    if not access.hosts and access.run_command is None:
+    if not access.hosts and not access.windows_hosts and access.run_command is None:
         return ()
     machines: tuple[Machine, ...] = estate.known(VirtualMachine)
-    return (*machines, *estate.known(ArcMachine)) if arc else machines
+    return (*machines, *(each for each in estate.known(ArcMachine) if _can_be_named(access, each)))
+
+
+def _can_be_named(access: GuestAccess, machine: ArcMachine) -> bool:
+    """Tell whether the pattern for its system names an Arc machine, whose address Azure does not know."""
+    pattern = pattern_for(access, machine)
+    return bool(pattern) and "{private_ip}" not in pattern
 
 
 def gather_all(
@@ -88,52 +93,80 @@ def _in_turn(
 
 
 def _gather(machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float) -> GuestState:
-    """Ask one guest, by ssh where the pattern can name it, else by Run Command."""
-    windows = _is_windows(machine)
-    if access.hosts and not windows:
-        target = ssh_target(access, machine)
-        if isinstance(target, SshTarget) or access.run_command is None:
-            return _by_ssh(machine, access, target, questions, timeout)
-    if access.run_command is not None and not isinstance(machine, ArcMachine):
+    """Ask one guest, by the pattern for its system where that can name it, else by Run Command."""
+    windows = is_windows(machine)
+    by_pattern = _by_winrm if windows else _by_ssh
+    commanded = access.run_command is not None and not isinstance(machine, ArcMachine)
+    if pattern_for(access, machine):
+        state = by_pattern(machine, access, questions, timeout)
+        if state is not None or not commanded:
+            return state or _unnamed(machine, access)
+    if commanded:
         return _by_run_command(machine, access, questions, timeout, WINDOWS if windows else LINUX)
-    message = (
-        f"the guest of {printable(machine.label)} was not looked at: it is a Windows machine, which is asked by Run "
-        "Command only. Add --ampls-run-command"
-    )
-    gap = Gap(kind=GapKind.NOT_READ, message=message)
-    return GuestState(machine=machine.id, via="ssh", system=WINDOWS, read_at=time.time(), gap=gap)
+    return _unnamed(machine, access)
 
 
-def _is_windows(machine: Machine) -> bool:
-    try:
-        return "windows" in (machine.os_type or "").lower()
-    except EvidenceError:
-        return False
+def _unnamed(machine: Machine, access: GuestAccess) -> GuestState:
+    """Return the state of a guest that no option leads to."""
+    windows = is_windows(machine)
+    if pattern_for(access, machine):
+        gap = winrm_target(access, machine) if windows else ssh_target(access, machine)
+        assert isinstance(gap, Gap)  # the caller could not name it
+    else:
+        more = "a winrm:// pattern" if windows else "an ssh:// pattern"
+        run_command = "" if isinstance(machine, ArcMachine) else ", or --ampls-run-command"
+        message = (
+            f"the guest of {printable(machine.label)} was not looked at: it is a {WINDOWS if windows else LINUX} "
+            f"machine, to which no option leads. Add {more} to --ampls-guests{run_command}"
+        )
+        gap = Gap(kind=GapKind.NOT_READ, message=message)
+    return _failed(machine, "winrm" if windows else "ssh", gap)
+
+
+def _failed(machine: Machine, via: str, gap: Gap) -> GuestState:
+    system = WINDOWS if is_windows(machine) else LINUX
+    return GuestState(machine=machine.id, via=via, system=system, read_at=time.time(), gap=gap)
 
 
 def _by_ssh(
-    machine: Machine,
-    access: GuestAccess,
-    target: SshTarget | Gap,
-    questions: GuestQuestions,
-    timeout: float,
-) -> GuestState:
+    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float
+) -> GuestState | None:
+    """Ask by ssh; None where the pattern cannot name the machine."""
+    target = ssh_target(access, machine)
     if isinstance(target, Gap):
-        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=target)
+        return None
     request = Request(nonce=secrets.token_hex(4), questions=questions)
     try:
         done = GuestSsh(target, access, timeout=timeout, most=MOST_BYTES).feed(shell_text(request))
     except OSError as error:
-        gap = Gap(
-            kind=GapKind.UNREACHABLE,
-            message=f"ssh cannot be started here ({error}). Install an OpenSSH client",
-        )
-        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=gap)
+        what = f"ssh cannot be started here ({error}). Install an OpenSSH client"
+        return _failed(machine, "ssh", Gap(kind=GapKind.UNREACHABLE, message=what))
     found = gap_of(done, target, timeout)
     if found is not None:
-        return GuestState(machine=machine.id, via="ssh", system=LINUX, read_at=time.time(), gap=found)
+        return _failed(machine, "ssh", found)
     told = transcript(done.stdout, request.nonce)
     return state_of(machine.id, "ssh", told, request, system=LINUX, read_at=time.time(), where=target.label)
+
+
+def _by_winrm(
+    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float
+) -> GuestState | None:
+    """Ask by WinRM; None where the pattern cannot name the machine."""
+    target = winrm_target(access, machine)
+    if isinstance(target, Gap):
+        return None
+    from pytest_ampls.guest.winrm import GuestWinrm, complaint  # pywinrm is there only where it was asked for
+
+    request = Request(nonce=secrets.token_hex(4), questions=questions)
+    done = GuestWinrm(target, access, timeout=timeout, most=MOST_BYTES).feed(powershell_text(request))
+    if isinstance(done, Gap):
+        return _failed(machine, "winrm", done)
+    told = transcript(done.stdout, request.nonce)
+    if not told.begun and not told.lines and done.stderr:
+        return _failed(machine, "winrm", complaint(target, done.stderr))
+    return state_of(
+        machine.id, "winrm", told, request, system=WINDOWS, read_at=time.time(), where=target.label
+    )
 
 
 def _by_run_command(

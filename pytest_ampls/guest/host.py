@@ -5,10 +5,19 @@ from __future__ import annotations
 from testinfra.backend.base import BaseBackend
 from testinfra.host import Host
 
-from pytest_ampls.guest.access import GuestAccess, SshTarget, ssh_target
+from pytest_ampls.guest.access import (
+    GuestAccess,
+    SshTarget,
+    WinrmTarget,
+    is_windows,
+    pattern_for,
+    ssh_target,
+    winrm_target,
+)
 from pytest_ampls.guest.run_command import RunCommandBackend
 from pytest_ampls.guest.ssh import GuestSsh
 from pytest_ampls.model.compute import ArcMachine
+from pytest_ampls.model.gap import Gap
 from pytest_ampls.model.machine import Machine
 
 __all__ = ["host_of"]
@@ -17,15 +26,21 @@ __all__ = ["host_of"]
 def host_of(machine: Machine, access: GuestAccess, *, timeout: float = 60.0) -> Host | None:
     """Return a testinfra host for a machine, None where the access does not lead to it.
 
-    Over ssh where the host pattern can name the machine, else over Run Command.
+    Over ssh (Linux) or WinRM (Windows) where the host pattern can name the machine, else over Run Command.
 
     Raises:
         EvidenceError: the machine's address or name cannot be told.
     """
-    windows = "windows" in (machine.os_type or "").lower()
-    target = ssh_target(access, machine) if access.hosts and not windows else None
+    windows = is_windows(machine)
+    target: SshTarget | WinrmTarget | Gap | None = None
+    if pattern_for(access, machine):
+        target = winrm_target(access, machine) if windows else ssh_target(access, machine)
     if isinstance(target, SshTarget):
         return _host(GuestSsh(target, access, timeout=timeout))
+    if isinstance(target, WinrmTarget):
+        from pytest_ampls.guest.winrm import GuestWinrm  # pywinrm is there only where it was asked for
+
+        return _host(GuestWinrm(target, access, timeout=timeout))
     if access.run_command is not None and not isinstance(machine, ArcMachine):
         backend = RunCommandBackend(
             access.run_command, machine.id, name=machine.label, windows=windows, timeout=timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ def state_of(
 
     Args:
         machine: the resource id.
-        via: ``ssh`` or ``run-command``.
+        via: ``ssh``, ``winrm`` or ``run-command``.
         told: the answer.
         request: what was asked.
         system: ``Linux`` or ``Windows``.
@@ -97,6 +98,14 @@ def _name(index: str, request: Request) -> str:
     return request.names[int(index)]
 
 
+def _number(text: str) -> float:
+    """Return a finite number: JSON has no other, and no comparison with another says anything."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise _UnfitError(text)
+    return number
+
+
 def _address(text: str) -> str:
     try:
         return str(IPv4Address(text))
@@ -105,7 +114,7 @@ def _address(text: str) -> str:
 
 
 def _clock(lines: Sequence[str], _request: Request) -> float:
-    return float(_fields(lines[0], 4)[0])
+    return _number(_fields(lines[0], 4)[0])
 
 
 def _services(lines: Sequence[str], _request: Request) -> dict[str, str]:
@@ -118,7 +127,7 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def _started(lines: Sequence[str], _request: Request) -> float:
-    return float(lines[0])
+    return _number(lines[0])
 
 
 def _mode(lines: Sequence[str], _request: Request) -> str:
@@ -195,7 +204,7 @@ def _chunks(lines: Sequence[str], request: Request) -> tuple[Chunk, ...]:
         found.append(
             Chunk(
                 file=file,
-                modified=float(modified),
+                modified=_number(modified),
                 rule=rule,
                 protocols=tuple(protocols.split(",")) if protocols else (),
                 endpoints=tuple(_hosts(hosts, request)),

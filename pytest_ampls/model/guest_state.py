@@ -72,7 +72,7 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class GuestState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one round trip to a guest brought.
 
-    ``machine`` is the resource id. ``via`` is ``ssh`` or ``run-command``. ``read_at`` is the clock of this
+    ``machine`` is the resource id. ``via`` is ``ssh``, ``winrm`` or ``run-command``. ``read_at`` is the clock of this
     machine, ``clock`` the guest's, in seconds since the epoch. ``system`` is ``Linux`` or ``Windows``.
     A part that the guest could not tell (a tool is missing, output was cut) is None, and the reason is in
     ``problems`` under the part's name: an empty tuple means that there is nothing. With ``gap`` set the guest

@@ -204,6 +204,47 @@ def test_hosts_lines() -> None:
     assert windows.property.endswith(r"drivers\etc\hosts")
 
 
+def test_the_handler_of_a_scope_without_the_endpoint_is_wrong() -> None:
+    """Another scope in the same VNet serves the shared name too, and refuses who has its endpoint elsewhere."""
+    subject = machine(looked_at("hub-and-spoke+second-scope-beside"), "spoke1")
+    (found,) = findings(assert_guest_resolution, subject)
+    assert found.property == "global.handler.control.monitor.azure.com resolved on the machine"
+    assert found.expected == "192.168.0.78, of the private endpoint"
+    assert found.observed.startswith("192.168.0.110 (private, but not the private endpoint's)")
+
+
+def test_the_handler_of_a_scope_with_the_endpoint_is_right() -> None:
+    """Two scopes in one VNet that both have the machine's endpoint serve it equally."""
+    snapshot = looked_at("hub-and-spoke+second-scope-in-vnet").snapshot
+    handler = "global.handler.control.monitor.azure.com"
+    before = machine(Estate(snapshot), "spoke1")
+    assert right_addresses(before, handler) == {"192.168.0.78", "192.168.0.110"}
+    other = tuple(
+        msgspec.structs.replace(lookup, addresses=("192.168.0.110",)) if lookup.name == handler else lookup
+        for lookup in told().lookups or ()
+    )
+    guests = tuple(
+        msgspec.structs.replace(state, lookups=other) if state.machine.endswith("/spoke1") else state
+        for state in snapshot.guests
+    )
+    subject = machine(Estate(msgspec.structs.replace(snapshot, guests=guests)), "spoke1")
+    assert not findings(assert_guest_resolution, subject)
+
+
+def test_where_no_scope_has_the_endpoint_none_is_right() -> None:
+    """Which scope's handler would do cannot be told, and the other names are judged before that is said."""
+    estate = looked_at("hub-and-spoke+second-scope-beside+dce-not-in-scope")
+    with pytest.raises(NotReadError, match="none of them has dce-westeurope: which of them is right"):
+        assert_guest_resolution(machine(estate, "spoke1"))
+    public = tuple(
+        msgspec.structs.replace(lookup, addresses=("20.0.0.1",)) for lookup in told().lookups or ()
+    )
+    guests = tuple(msgspec.structs.replace(state, lookups=public) for state in estate.snapshot.guests)
+    changed = Estate(msgspec.structs.replace(estate.snapshot, guests=guests))
+    with pytest.raises(AssertionError, match=r"(?s)20\.0\.0\.1 \(public\).*unverified besides"):
+        assert_guest_resolution(machine(changed, "spoke1"))
+
+
 def test_no_right_name_proves_no_connection() -> None:
     """Where every name leads elsewhere, nothing of the private endpoint was tried, and the rule does not hold."""
     lookups = told().lookups or ()

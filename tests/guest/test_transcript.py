@@ -149,9 +149,13 @@ def test_a_line_that_was_lost_is_noticed() -> None:
         ("handshakes", "0 10.0.0.1 perhaps x"),
         ("mode", "both"),
         ("started", "yesterday"),
+        ("started", "inf"),
         ("system", "now"),
+        ("system", "nan Linux x86_64 0"),
+        ("system", "1e999 Linux x86_64 0"),
         ("disks", "/ much"),
         ("chunks", "a b c"),
+        ("chunks", "1.json nan dcr-1 - -"),
     ],
 )
 def test_lines_that_do_not_fit_spoil_their_part_only(part: str, line: str) -> None:
