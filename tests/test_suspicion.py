@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_ampls import assert_config_endpoint_association
+from pytest_ampls import assert_config_endpoint_association, assert_heartbeat
 from pytest_ampls.catalogue import ConformanceError
+from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model import Estate
 from pytest_ampls.requirements import Requirements, load_requirements
 from pytest_ampls.suspicion import suspects
@@ -68,3 +69,13 @@ def test_nothing_is_remembered_of_expectations_of_ones_own(tmp_path: Path) -> No
     estate = Estate(lab_snapshot("hub-and-spoke"))
     assert list(suspects(estate, load_requirements(path))) == []
     assert not any(estate.holds(vm, "AMPLS402") for vm in estate.virtual_machines)
+
+
+def test_a_wrong_expectation_is_no_suspicion(tmp_path: Path) -> None:
+    """The test of the rule will say so; the pre-scan goes on."""
+    file = tmp_path / "ampls.toml"
+    file.write_text('[[expect]]\nrule = "AMPLS601"\nwithin = 0\n')
+    estate = Estate(lab_snapshot("hub-and-spoke", logs=True))
+    with pytest.raises(ConfigurationError, match="within=0"):
+        assert_heartbeat(estate.virtual_machines[0], within=0)
+    assert list(suspects(estate, load_requirements(file))) == []

@@ -27,8 +27,11 @@ def rules_markdown() -> str:
     return "\n".join(line for family, rules in families.items() for line in _family(family, rules))
 
 
-# The subscription itself, the index, and the list that the index is held against.
+# The subscription itself, the index, the list that the index is held against, and the identity's own roles: without
+# these two a run costs more calls, and nothing else.
 _DISCOVERY_ACTIONS = (
+    "Microsoft.Authorization/roleAssignments/read",
+    "Microsoft.Authorization/roleDefinitions/read",
     "Microsoft.ResourceGraph/resources/read",
     "Microsoft.Resources/subscriptions/read",
     "Microsoft.Resources/subscriptions/resources/read",

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import builtins
-import http.cookiejar
 import logging
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import quote
 
 import msgspec
-import requests
 from azure.core.credentials import TokenCredential
-from azure.core.pipeline import Pipeline
-from azure.core.pipeline.policies import HeadersPolicy, RequestIdPolicy
-from azure.core.pipeline.transport import RequestsTransport
-from azure.core.rest import HttpRequest, HttpResponse
-from requests.adapters import HTTPAdapter
+from azure.core.rest import HttpRequest
 
 from pytest_ampls.arm.call import OPTION, Call, RefusalError
 from pytest_ampls.arm.clock import Clock, SystemClock
 from pytest_ampls.arm.cloud import Cloud
-from pytest_ampls.arm.concurrency import Gates
 from pytest_ampls.arm.credential import TokenSource
 from pytest_ampls.arm.graph import ROWS_A_PAGE, Answers, Rows
 from pytest_ampls.arm.operations import GRAPH, Sdk, listing_path, version_of
 from pytest_ampls.arm.origin import Origin, printable
 from pytest_ampls.arm.pages import NotAPageError, Page, document, page
-from pytest_ampls.arm.policies import OriginPolicy, PagePolicy, ReadOnlyPolicy, RetryPolicy, TokenPolicy
-from pytest_ampls.arm.projection import projection_of
-from pytest_ampls.arm.throttle import ARM_RATE, Ledger, Rate, Throttle
+from pytest_ampls.arm.pipelines import Pipelines
+from pytest_ampls.arm.policies import ReadOnlyPolicy
+from pytest_ampls.arm.projection import Projection, projection_of
+from pytest_ampls.arm.throttle import ARM_RATE, Ledger, Rate
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import Gap, GapKind, Reading, Statistics
 
@@ -84,34 +77,28 @@ class ArmClient:
         self.concurrency = max(1, concurrency)
         self.threads = _THREADS * self.concurrency
         self._origin = _checked_origin(cloud)
-        self._budget = retry_budget
         self._clock = clock or SystemClock()
         self._stop = Event()
         self._ledger = Ledger(
             self._clock, longest_wait=_RUN_FACTOR * retry_budget, failures=2 * self.concurrency
         )
         self._on_progress = on_progress
-        throttle = Throttle(rate, self._clock, Gates(self.concurrency, self._stop))
-        policies: builtins.list[Any] = [  # azure-core types its own policies for the older request class
-            ReadOnlyPolicy(run_command=run_command),
-            OriginPolicy(self._origin),
-            HeadersPolicy({"User-Agent": _user_agent()}),
-            RequestIdPolicy(),
-            PagePolicy(),
-            RetryPolicy(throttle, self._ledger, self._clock, self._stop, on_progress),
-            TokenPolicy(TokenSource(credential, cloud.token_scope, self._clock)),
-        ]
-        transport = RequestsTransport(
-            session=_session(self.concurrency, proxies=not Origin.is_loopback(str(self._origin))),
-            connection_timeout=timeout,
-            read_timeout=timeout,
-            connection_verify=_checked_bundle(ca_bundle),
+        self.budget = retry_budget
+        self.pipelines = Pipelines(
+            credential, self._ledger, self._clock, self._stop, ca_bundle=ca_bundle, on_progress=on_progress
         )
-        self._pipeline: Pipeline[HttpRequest, HttpResponse] = Pipeline(transport, policies)
+        self._tokens = TokenSource(credential, cloud.token_scope, self._clock)
+        self._pipeline = self.pipelines.make(
+            self._origin,
+            self._tokens,
+            ReadOnlyPolicy(run_command=run_command),
+            rate=rate,
+            concurrency=self.concurrency,
+            timeout=timeout,
+        )
         self._sdk = Sdk(str(self._origin), credential, cloud.token_scope, self._pipeline)
 
     def __enter__(self) -> Self:
-        self._pipeline.__enter__()
         return self
 
     def __exit__(
@@ -121,7 +108,7 @@ class ArmClient:
         trace: TracebackType | None = None,
     ) -> None:
         self.stop()
-        self._pipeline.__exit__(kind, error, trace)
+        self.pipelines.close()
 
     def __repr__(self) -> str:
         return f"<ArmClient of {self.cloud.name} at {self._origin}>"
@@ -168,7 +155,7 @@ class ArmClient:
         """
         usual = listing_path(resource_type, scope)
         url = self._url(path or usual, version_of(resource_type), condition)
-        call = Call(resource_type, scope, single=False, patience=self._budget)
+        call = Call(resource_type, scope, single=False, patience=self.budget)
         documents: builtins.list[msgspec.Raw] = []
         gap = None
         read_at = self._clock.time()
@@ -191,7 +178,7 @@ class ArmClient:
             KeyError: the product does not read this type.
         """
         url = self._url(resource_id, version_of(resource_type))
-        call = Call(resource_type, resource_id, single=True, patience=self._budget)
+        call = Call(resource_type, resource_id, single=True, patience=self.budget)
         documents: tuple[msgspec.Raw, ...] = ()
         gap = None
         read_at = self._clock.time()
@@ -205,33 +192,51 @@ class ArmClient:
         return self._reading(call, url, read_at, documents, gap)
 
     def ask(self, resource_type: str, subscriptions: Sequence[str]) -> Rows:
-        """Ask Resource Graph for a type in some subscriptions, with all pages.
-
-        ``subscriptions`` are bare GUIDs, 300 at most: more would have to be asked in groups.
-
-        Returns the documents of all these subscriptions, with ``gap`` set where they are not all.
+        """Ask Resource Graph for a type in some subscriptions, with all pages; see :meth:`query`.
 
         Raises:
             KeyError: the type is not read from the index.
         """
-        projection = projection_of(resource_type)
+        return self.query(projection_of(resource_type), subscriptions)
+
+    def query(
+        self,
+        projection: Projection,
+        subscriptions: Sequence[str],
+        *,
+        condition: str = "",
+        above: bool = False,
+    ) -> Rows:
+        """Ask Resource Graph for what a projection tells, with all pages.
+
+        ``subscriptions`` are bare GUIDs, 300 at most: more would have to be asked in groups. ``condition``
+        is a further condition of the query's, ``above`` asks for what is above the subscriptions as well.
+
+        Returns the documents of all these subscriptions, with ``gap`` set where they are not all.
+        """
         where = f"{len(subscriptions)} subscription{'s'[: len(subscriptions) != 1]}"
-        subject = f"Asking Resource Graph for {projection.type} in {where}"
-        call = Call(GRAPH, "/", single=False, patience=self._budget, subject=subject)
+        others = f" and {len(projection.more)} other types" if projection.more else ""
+        subject = f"Asking Resource Graph for {projection.type}{others} in {where}"
+        call = Call(GRAPH, "/", single=False, patience=self.budget, subject=subject)
         answers = Answers(call, projection)
         asked_at = self._clock.time()
+        text = projection.query(condition)
         gap = None
         try:
             while not answers.complete:
                 self._sdk.query(
-                    call, projection.query, subscriptions, top=ROWS_A_PAGE, skip_token=answers.skip_token
+                    call, text, subscriptions, top=ROWS_A_PAGE, skip_token=answers.skip_token, above=above
                 )
                 before = len(answers.documents)
                 answers.take()
-                self._tell(resource_type, len(answers.documents) - before)
+                self._tell(projection.type, len(answers.documents) - before)
         except RefusalError as refusal:
             gap = refusal.gap
         return Rows(call.url, asked_at, tuple(answers.documents), gap)
+
+    def principal(self) -> str | None:
+        """Return the object id that ARM's token was issued to, None where the token does not tell."""
+        return self._tokens.principal()
 
     def send(self, call: Call, request: HttpRequest) -> None:
         """Send one request to a path of ARM; what came back is in the call.
@@ -321,33 +326,8 @@ def _checked_origin(cloud: Cloud) -> Origin:
     return origin
 
 
-def _checked_bundle(ca_bundle: str | Path | None) -> str | bool:
-    if ca_bundle is None:
-        return True
-    if not Path(ca_bundle).exists():
-        raise ConfigurationError(f"The CA bundle {str(ca_bundle)!r} does not exist")
-    return str(ca_bundle)
-
-
 def _quiet() -> None:
     """Keep azure's warnings out of the terminal where nobody set up logging: gaps say the same, once."""
     logger = logging.getLogger("azure")
     if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         logger.addHandler(logging.NullHandler())
-
-
-def _session(connections: int, *, proxies: bool) -> requests.Session:
-    session = requests.Session()
-    # A proxy of the environment can serve the internet, but not this very machine.
-    session.trust_env = proxies
-    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
-    # Cookies of one answer would travel with the next request, from any thread; ARM needs none.
-    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    return session
-
-
-def _user_agent() -> str:
-    try:
-        return f"pytest-ampls/{version('pytest-ampls')}"
-    except PackageNotFoundError:
-        return "pytest-ampls"

@@ -1,6 +1,8 @@
 """Reads again, from the providers, what came from the index and a verdict is about to fail on.
 
-Only the documents concerned: the machine, its extensions, associations, instances and interfaces.
+Of machines only those concerned: the machine, its extensions, associations, instances and interfaces.
+Networks, security groups, endpoints and zones, which any of them may rest on, are listed again, those of
+the subscriptions concerned first.
 Source: https://learn.microsoft.com/azure/governance/resource-graph/overview (freshness)
 """
 
@@ -13,16 +15,20 @@ from typing import Final
 import msgspec
 
 from pytest_ampls.arm.client import ArmClient
-from pytest_ampls.arm.inventory import follow_references
+from pytest_ampls.arm.inventory import children_of, follow_references
+from pytest_ampls.arm.kinds import INDEXED
 from pytest_ampls.arm.reader import Reader, Task
 from pytest_ampls.arm.references import decoded, fold
 from pytest_ampls.arm.sentinel import id_of, parent_of, subscription_of
 from pytest_ampls.model.evidence import Reading
 
-__all__ = ["MOST_MACHINES", "confirm"]
+__all__ = ["MOST_LISTINGS", "MOST_MACHINES", "confirm"]
 
 MOST_MACHINES: Final = 200
 """So many machines and interfaces are read again at most, unless told otherwise."""
+
+MOST_LISTINGS: Final = 1000
+"""So many listings of networks, security groups, endpoints and zones are read again at most."""
 
 _ASSOCIATIONS: Final = "Microsoft.Insights/dataCollectionRuleAssociations"
 _VMS: Final = "Microsoft.Compute/virtualMachines"
@@ -52,13 +58,15 @@ def confirm(
     most: int = MOST_MACHINES,
     on_progress: Callable[[str], None] | None = None,
 ) -> tuple[Reading, ...]:
-    """Read what came from the index again, of the machines that some ids belong to.
+    """Read what came from the index again, of the machines that some ids belong to, and around them.
 
     Args:
         client: an opened client.
         readings: all readings so far.
-        suspicious_ids: of machines, of interfaces, or of anything below a machine; in any case.
-            What did not come from the index is left as it is.
+        suspicious_ids: of anything that a verdict fails on, in upper or lower case. A machine, an interface
+            and what is below a machine are read again themselves; with any id at all, so are the
+            networks, security groups, endpoints and zones. What did not come from the index is left as
+            it is.
         most: how many machines and interfaces are read again, the first ones; the others stay as
             the index has them, which ``Estate.source`` tells.
         on_progress: gets a line of text per stage.
@@ -73,15 +81,44 @@ def confirm(
         for reading in before
         if reading.source == "graph" and reading.gap is None
     }
-    machines = dict(list(_owners(suspicious_ids, indexed).items())[: max(0, most)])
-    if not machines:
+    suspicious = list(suspicious_ids)
+    machines = dict(list(_owners(suspicious, indexed).items())[: max(0, most)])
+    listings = _listings(before, suspicious) if most > 0 else []
+    if not machines and not listings:
         return before
+    again = {(task.type, fold(task.scope)) for task in listings}
     with Reader(client, on_progress) as reader:
         for reading in before:
-            reader.note(reading)
+            if (reading.type, fold(reading.scope)) not in again:
+                reader.note(reading)
         _read_machines(reader, before, indexed, machines)
+        _read_listings(reader, listings)
         follow_references(reader, list(reader.all_documents()))
-        return (*_without(before, reader, machines), *reader.readings)
+        kept = (own for own in before if (own.type, fold(own.scope)) not in again)
+        return (*_without(kept, reader, machines), *reader.readings)
+
+
+def _listings(before: Iterable[Reading], suspicious: Iterable[str]) -> list[Task]:
+    """Return the listings of containers that came from the index, those of subscriptions concerned first."""
+    concerned = {subscription_of(own) for own in suspicious}
+    if not concerned:
+        return []
+    tasks = [
+        Task(reading.type, reading.scope)
+        for reading in before
+        if reading.type in INDEXED and reading.source == "graph" and reading.gap is None
+    ]
+    return sorted(tasks, key=lambda task: fold(task.scope) not in concerned)[:MOST_LISTINGS]
+
+
+def _read_listings(reader: Reader, listings: list[Task]) -> None:
+    """Read containers, and what is below those that were not there before."""
+    fresh = reader.read("networks again", listings)
+    documents = [decoded(reading.type, raw) for reading in fresh for raw in reading.documents]
+    # An endpoint that was read by itself, or a zone, has been asked for what is below it: that is not repeated.
+    reader.read(
+        "what is below them", [Task(child, own.id) for own in documents for child in children_of(own)]
+    )
 
 
 def _owners(suspicious_ids: Iterable[str], indexed: set[tuple[str, str]]) -> Machines:
@@ -135,7 +172,7 @@ def _interfaces(before: tuple[Reading, ...], machines: Machines) -> Iterator[tup
                 yield from ((fold(own), own) for own in decoded(_VMS, raw).interfaces())
 
 
-def _without(before: tuple[Reading, ...], reader: Reader, machines: Machines) -> Iterator[Reading]:
+def _without(before: Iterable[Reading], reader: Reader, machines: Machines) -> Iterator[Reading]:
     """Return the readings of before, without the index's documents that were read again."""
     singles = {fold(reading.scope) for reading in reader.readings if reading.single}
     for reading in before:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import (
     AzureError,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NoTokenError", "TokenSource", "default_credential", "lab_credential"]
 
+_GUID: Final = re.compile(r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EARLY: Final = 300.0
 _REMEMBER_FAILURE: Final = 60.0
 _TRIED: Final = re.compile(r"^\s*(\w+Credential):", re.MULTILINE)
@@ -111,6 +114,10 @@ class _InTenant:
         return self._inner.get_token(*scopes, claims=claims, tenant_id=tenant_id or self._tenant_id, **kwargs)
 
 
+class _Claims(msgspec.Struct):
+    oid: str = ""
+
+
 class NoTokenError(Exception):
     """No token could be had; ``gap`` says why, without anything secret."""
 
@@ -126,9 +133,12 @@ class TokenSource:
     whole chain of credentials anew, which runs programs and waits for services that are not there.
     """
 
-    def __init__(self, credential: TokenCredential, scope: str, clock: Clock) -> None:
+    def __init__(
+        self, credential: TokenCredential, scope: str, clock: Clock, service: str = "Azure Resource Manager"
+    ) -> None:
         self._credential = credential
         self._scope = scope
+        self._service = service
         self._clock = clock
         self._lock = Lock()
         self._token: AccessToken | None = None
@@ -151,21 +161,36 @@ class TokenSource:
                 self._token = self._fetch()
             return self._token.token
 
+    def principal(self) -> str | None:
+        """Return the object id of the identity, in lower case, as the token names it.
+
+        None where there is no token, or it is not a JWT of the kind that Microsoft Entra issues today: a
+        token is opaque to clients, so that nothing but the number of calls may depend on this. The
+        signature is not checked: whoever could send another token here would send it to ARM as well.
+        Source: https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+        """
+        try:
+            part = self.get().split(".")[1]
+            claims = msgspec.json.decode(urlsafe_b64decode(part + "=" * (-len(part) % 4)), type=_Claims)
+        except (NoTokenError, IndexError, ValueError):  # msgspec's and binascii's errors are ValueErrors
+            return None
+        return claims.oid.lower() if _GUID.fullmatch(claims.oid) else None
+
     def _fetch(self) -> AccessToken:
         try:
             return self._credential.get_token(self._scope)
         except (AzureError, ValueError, OSError) as error:  # MSAL reports a bad authority as ValueError
-            self._failure = NoTokenError(_explain(error))
+            self._failure = NoTokenError(_explain(error, self._service))
             self._failed_at = self._clock.monotonic()
             raise self._failure from None  # the original's text may quote a request
 
 
-def _explain(error: Exception) -> Gap:
+def _explain(error: Exception, service: str) -> Gap:
     text = str(error)
     if isinstance(error, ServiceRequestError | ServiceResponseError | OSError):
         return Gap(
             kind=GapKind.UNREACHABLE,
-            message=f"No token for Azure Resource Manager: its authority does not answer: {printable(text)}. "
+            message=f"No token for {service}: its authority does not answer: {printable(text)}. "
             "Check the network, the proxy, the CA bundle and the cloud",
         )
     tried = list(dict.fromkeys(_TRIED.findall(text)))
@@ -178,7 +203,7 @@ def _explain(error: Exception) -> Gap:
         said = printable(text) or type(error).__name__
     return Gap(
         kind=GapKind.UNAUTHENTICATED,
-        message=f"No token for Azure Resource Manager: {said.rstrip('.')}. Sign in (az login), or set AZURE_TENANT_ID, "
+        message=f"No token for {service}: {said.rstrip('.')}. Sign in (az login), or set AZURE_TENANT_ID, "
         "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give the runner a workload or managed identity",
         status=error.status_code
         if isinstance(error, HttpResponseError | ClientAuthenticationError)

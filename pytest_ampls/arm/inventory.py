@@ -14,7 +14,8 @@ from typing import Final
 
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.confirmation import machines_to_ask
-from pytest_ampls.arm.discovery import WIDE, Index, Known
+from pytest_ampls.arm.discovery import Index, Known
+from pytest_ampls.arm.kinds import ARC, ASSOCIATIONS, INSTANCES, LISTED, PRIVATE_ENDPOINTS, SCALE_SETS, VMS
 from pytest_ampls.arm.operations import SUBSCRIPTIONS
 from pytest_ampls.arm.reader import Reader, Task
 from pytest_ampls.arm.references import Document, decoded, fold, is_monitor_zone
@@ -22,7 +23,7 @@ from pytest_ampls.arm.subscriptions import find_subscriptions
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.evidence import GapKind, Reading, Subscription
 
-__all__ = ["DISCOVERIES", "follow_references", "read_estate", "read_rest"]
+__all__ = ["DISCOVERIES", "children_of", "follow_references", "read_estate", "read_rest"]
 
 DISCOVERIES: Final = ("auto", "graph", "arm")
 """The ways to find machines and what is below them."""
@@ -30,39 +31,13 @@ DISCOVERIES: Final = ("auto", "graph", "arm")
 _SCOPES: Final = "Microsoft.Insights/privateLinkScopes"
 _RULES: Final = "Microsoft.Insights/dataCollectionRules"
 _ENDPOINTS: Final = "Microsoft.Insights/dataCollectionEndpoints"
-_ASSOCIATIONS: Final = "Microsoft.Insights/dataCollectionRuleAssociations"
-_VMS: Final = "Microsoft.Compute/virtualMachines"
-_SCALE_SETS: Final = "Microsoft.Compute/virtualMachineScaleSets"
-_INSTANCES: Final = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
-_ARC: Final = "Microsoft.HybridCompute/machines"
 _NETWORKS: Final = "Microsoft.Network/virtualNetworks"
-_PRIVATE_ENDPOINTS: Final = "Microsoft.Network/privateEndpoints"
 _ZONE_GROUPS: Final = "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"
 _ZONES: Final = "Microsoft.Network/privateDnsZones"
 _LINKS: Final = "Microsoft.Network/privateDnsZones/virtualNetworkLinks"
 _RECORDS: Final = "Microsoft.Network/privateDnsZones/recordSets"
 _RESOLVERS: Final = "Microsoft.Network/dnsResolvers"
 _RULESETS: Final = "Microsoft.Network/dnsForwardingRulesets"
-
-_LISTED: Final = (
-    _SCOPES,
-    "Microsoft.OperationalInsights/workspaces",
-    "Microsoft.Insights/components",
-    _ENDPOINTS,
-    _RULES,
-    _VMS,
-    _SCALE_SETS,
-    _ARC,
-    "Microsoft.ManagedIdentity/userAssignedIdentities",
-    _NETWORKS,
-    _PRIVATE_ENDPOINTS,
-    "Microsoft.Network/networkInterfaces",
-    "Microsoft.Network/networkSecurityGroups",
-    _ZONES,
-    _RESOLVERS,
-    _RULESETS,
-)
-"""What is listed for every subscription."""
 
 # Private zones of public domains that Azure Monitor's names are in: linked somewhere, they answer before the
 # alias is ever followed. Single storage accounts are left out; the one of Azure Monitor is not.
@@ -84,6 +59,7 @@ def read_estate(
     *,
     management_groups: Sequence[str] = (),
     discovery: str = "arm",
+    fresh: int | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> tuple[tuple[Subscription, ...], tuple[Reading, ...]]:
     """Read everything that rules may ask about.
@@ -96,6 +72,8 @@ def read_estate(
         discovery: where that which grows with the machines is read from: ``arm``, the providers
             alone; ``graph``, the index, whose refusal is a gap; ``auto``, the index where it answers
             and the providers where not, with a note in the client's statistics.
+        fresh: so many listings of networks, security groups, endpoints and zones are asked of their
+            providers although the index could tell; as many as go at once when left out.
         on_progress: gets a line of text per stage.
 
     Returns:
@@ -112,7 +90,9 @@ def read_estate(
         )
     with Reader(client, on_progress) as reader:
         found = find_subscriptions(reader, subscriptions, management_groups)
-        index = None if discovery == "arm" else Index(client, reader, found, strict=discovery == "graph")
+        index = None
+        if discovery != "arm":
+            index = Index(client, reader, found, strict=discovery == "graph", fresh=fresh)
         read_rest(reader, found, index)
         return tuple(found), tuple(reader.readings)
 
@@ -123,7 +103,7 @@ def read_rest(reader: Reader, found: Sequence[Subscription], index: Index | Know
     _list_children(reader, index)
     if isinstance(index, Index):
         index.read()
-    if index is not None and not index.covers(_ASSOCIATIONS):
+    if index is not None and not index.covers(ASSOCIATIONS):
         reader.read("associations", _associations(reader))
     _list_zones(reader)
     _list_machines(reader, index)
@@ -134,17 +114,18 @@ def read_rest(reader: Reader, found: Sequence[Subscription], index: Index | Know
 
 
 def _list_subscriptions(reader: Reader, found: Iterable[Subscription], index: Index | Known | None) -> None:
-    tasks = []
+    tasks = index.plan() if isinstance(index, Index) else []
     for subscription in found:
         scope = f"/subscriptions/{subscription.id}"
         failed = reader.reading(SUBSCRIPTIONS, scope)
         if failed is not None and failed.gap is not None and failed.gap.kind in _HOPELESS:
-            for resource_type in _LISTED:
+            for resource_type in LISTED:
                 reader.keep(_skipped(failed, resource_type))
-            continue
-        wide = WIDE if index is not None and index.sees(scope) else ()
-        tasks += [Task(kind, scope, first_page=kind in wide) for kind in _LISTED]
+        elif not isinstance(index, Index) or not index.sees(scope):
+            tasks += [Task(kind, scope) for kind in LISTED]
     _read(reader, index, "subscriptions' resources", tasks)
+    if isinstance(index, Index):
+        _read(reader, index, "what may be hidden", index.reconsider())
 
 
 def _read(reader: Reader, index: Index | Known | None, stage: str, tasks: list[Task]) -> None:
@@ -165,16 +146,16 @@ def _skipped(failed: Reading, resource_type: str) -> Reading:
     )
 
 
-def _children_of(document: Document) -> Iterator[str]:
+def children_of(document: Document) -> Iterator[str]:
     """Return the types to list below a resource; machines and zones have stages of their own."""
     if document.type == _SCOPES:
         yield from (
             f"{_SCOPES}/{part}"
             for part in ("scopedResources", "privateEndpointConnections", "privateLinkResources")
         )
-    elif document.type == _SCALE_SETS and document.is_uniform:
-        yield _INSTANCES
-    elif document.type == _PRIVATE_ENDPOINTS and document.leads_to_scope:
+    elif document.type == SCALE_SETS and document.is_uniform:
+        yield INSTANCES
+    elif document.type == PRIVATE_ENDPOINTS and document.leads_to_scope:
         yield _ZONE_GROUPS
     elif document.type == _RESOLVERS:
         yield f"{_RESOLVERS}/inboundEndpoints"
@@ -183,11 +164,11 @@ def _children_of(document: Document) -> Iterator[str]:
 
 
 def _list_children(reader: Reader, index: Index | Known | None) -> None:
-    parents = [document for resource_type in _LISTED for document in reader.documents(resource_type)]
+    parents = [document for resource_type in LISTED for document in reader.documents(resource_type)]
     tasks = [
-        Task(child, parent.id, first_page=child == _INSTANCES and index is not None and index.sees(parent.id))
+        Task(child, parent.id, first_page=child == INSTANCES and index is not None and index.sees(parent.id))
         for parent in parents
-        for child in _children_of(parent)
+        for child in children_of(parent)
     ]
     if index is None:
         tasks += _associations(reader)
@@ -197,7 +178,7 @@ def _list_children(reader: Reader, index: Index | Known | None) -> None:
 def _associations(reader: Reader) -> list[Task]:
     """Return the listings of what rules and endpoints are associated with: one each, however many machines."""
     parents = [document for kind in (_RULES, _ENDPOINTS) for document in reader.documents(kind)]
-    return [Task(_ASSOCIATIONS, parent.id) for parent in parents]
+    return [Task(ASSOCIATIONS, parent.id) for parent in parents]
 
 
 def _list_zones(reader: Reader) -> None:
@@ -215,11 +196,11 @@ def _list_zones(reader: Reader) -> None:
 def _list_machines(reader: Reader, index: Index | Known | None) -> None:
     extensions = [
         Task(f"{kind}/extensions", machine.id)
-        for kind in (_VMS, _ARC)
+        for kind in (VMS, ARC)
         for machine in reader.documents(kind)
         if index is None or not index.has(f"{kind}/extensions", machine.id)
     ]
-    own = [Task(_ASSOCIATIONS, machine) for machine in machines_to_ask(reader, index)]
+    own = [Task(ASSOCIATIONS, machine) for machine in machines_to_ask(reader, index)]
     # Side by side, not one after the other: each provider has a rate limit of its own.
     pairs = zip_longest(extensions, own)
     reader.read("machines", [task for pair in pairs for task in pair if task is not None])
@@ -260,8 +241,8 @@ def _children_of_reference(document: Document) -> Iterator[str]:
     """Return what to list below a resource of somebody else: not associations, which are theirs."""
     if document.type == _ZONES:
         yield from (_LINKS, _RECORDS)
-    elif document.type != _SCALE_SETS:
-        yield from _children_of(document)
+    elif document.type != SCALE_SETS:
+        yield from children_of(document)
 
 
 def _is_unknown(reader: Reader, kind: str, own: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from azure.core.credentials import TokenCredential
 from azure.core.paging import ItemPaged
 from azure.core.pipeline import Pipeline
@@ -112,19 +113,36 @@ class Sdk:
         self._graph: ResourceGraphClient | None = None
 
     def query(
-        self, call: Call, text: str, subscriptions: Sequence[str], *, top: int, skip_token: str | None
+        self,
+        call: Call,
+        text: str,
+        subscriptions: Sequence[str],
+        *,
+        top: int,
+        skip_token: str | None,
+        above: bool = False,
     ) -> None:
-        """Ask Resource Graph for one page of a query; its bytes are left in the call."""
+        """Ask Resource Graph for one page of a query; its bytes are left in the call.
+
+        With ``above`` rows of what is above the subscriptions come too, such as assignments at management
+        groups and built-in roles, and none of what is below them. The SDK's options do not know that yet.
+        Source: https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources
+        """
         from azure.mgmt.resourcegraph import ResourceGraphClient  # lazily: a tenth of a second
-        from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions
 
         with self._lock:
             if self._graph is None:
                 self._graph = ResourceGraphClient(api_version=version_of(GRAPH), **self._options)
-        options = QueryRequestOptions(top=top, skip_token=skip_token, result_format="objectArray")
-        request = QueryRequest(query=text, subscriptions=list(subscriptions), options=options)
+        options: dict[str, Any] = {"$top": top, "resultFormat": "objectArray"}
+        if skip_token is not None:
+            options["$skipToken"] = skip_token
+        if above:
+            options["authorizationScopeFilter"] = "AtScopeAndAbove"
+        body = {"subscriptions": list(subscriptions), "query": text, "options": options}
+        # Bytes, which can be sent again; the SDK's annotation knows streams alone.
+        encoded: Any = msgspec.json.encode(body)
         more: dict[str, Any] = {OPTION: call}
-        self._graph.resources(request, **more)
+        self._graph.resources(encoded, **more)
 
     def first_page(self, call: Call) -> bool:
         """Ask for the first page through the SDK; return False where no SDK lists the type.

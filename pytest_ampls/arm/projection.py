@@ -15,10 +15,12 @@ import msgspec
 from pytest_ampls.model.compute import ArcMachine, ScaleSetInstance, VirtualMachine
 from pytest_ampls.model.machine import ArcMachineExtension, VirtualMachineExtension
 from pytest_ampls.model.monitor import DataCollectionRuleAssociation
-from pytest_ampls.model.network import NetworkInterface
+from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.network_security import NetworkSecurityGroup
+from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import Resource
 
-__all__ = ["Projection", "projection_of"]
+__all__ = ["Projection", "projection_of", "projection_of_many"]
 
 _TABLES: Final[dict[type[Resource], str]] = {
     VirtualMachine: "resources",
@@ -26,6 +28,10 @@ _TABLES: Final[dict[type[Resource], str]] = {
     ArcMachine: "resources",
     ArcMachineExtension: "resources",
     NetworkInterface: "resources",
+    VirtualNetwork: "resources",
+    PrivateEndpoint: "resources",
+    NetworkSecurityGroup: "resources",
+    PrivateDnsZone: "resources",
     ScaleSetInstance: "computeresources",
     DataCollectionRuleAssociation: "insightsresources",
 }
@@ -44,26 +50,39 @@ Row = dict[str, msgspec.Raw]
 
 
 class Projection(msgspec.Struct, frozen=True):
-    """The query for one type. ``type`` is in ARM's spelling; ``paths`` lead to what is asked for."""
+    """The query for a type. ``type`` is in ARM's spelling; ``paths`` lead to what is asked for.
+
+    ``more`` are further types that the same query asks for, in ARM's spelling.
+    """
 
     type: str
     table: str
     paths: tuple[Path, ...]
+    more: tuple[str, ...] = ()
+
+    def query(self, condition: str = "") -> str:
+        """Return the query, in KQL. Rows are ordered by id: without an order pages may overlap.
+
+        ``condition`` is a further condition that rows have to meet.
+        """
+        columns = ", ".join(_column(path) for path in self._columns)
+        kinds = ", ".join(f"'{own.lower()}'" for own in (self.type, *self.more))
+        which = f"type in~ ({kinds})" if self.more else f"type =~ {kinds}"
+        narrowed = f"{which} and {condition}" if condition else which
+        return f"{self.table} | where {narrowed} | project id, name, {columns} | order by id asc"
 
     @property
-    def query(self) -> str:
-        """The query, in KQL. Rows are ordered by id: without an order pages may overlap."""
-        columns = ", ".join(_column(path) for path in self.paths)
-        kind = self.type.lower()
-        return f"{self.table} | where type =~ '{kind}' | project id, name, {columns} | order by id asc"
+    def _columns(self) -> tuple[Path, ...]:
+        return (("type",), *self.paths) if self.more else self.paths
 
     def document(self, row: Row) -> msgspec.Raw:
         """Return a row in the shape of ARM's document: nested again, and without empty columns.
 
         Raises:
-            KeyError: the row has no id.
+            KeyError: the row has no id, or one of many types has no type.
         """
-        content: dict[str, Any] = {"id": row["id"], "type": self.type, "properties": {}}
+        kind = self._spelling(row["type"]) if self.more else self.type
+        content: dict[str, Any] = {"id": row["id"], "type": kind, "properties": {}}
         for path in (("name",), *self.paths):
             value = row.get("_".join(path))
             if value is None or bytes(value) in _NOTHING:
@@ -73,6 +92,10 @@ class Projection(msgspec.Struct, frozen=True):
                 place = place.setdefault(step, {})
             place[path[-1]] = value
         return msgspec.Raw(msgspec.json.encode(content))
+
+    def _spelling(self, kind: msgspec.Raw) -> Any:
+        folded = bytes(kind).strip(b'"').decode(errors="replace").lower()
+        return next((own for own in (self.type, *self.more) if own.lower() == folded), kind)
 
 
 def _column(path: Path) -> str:
@@ -90,6 +113,21 @@ def projection_of(resource_type: str) -> Projection:
     cls = _CLASSES[resource_type.lower()]
     paths = tuple(path for path in _paths(cls) if path[0] in _COLUMNS)
     return Projection(type=cls.ARM_TYPE, table=_TABLES[cls], paths=paths)
+
+
+@lru_cache
+def projection_of_many(resource_types: tuple[str, ...], *, whole: tuple[str, ...]) -> Projection:
+    """Return one question for several types: ids of all, and what the model decodes of those in ``whole``.
+
+    Raises:
+        KeyError: a type of ``whole`` is not read from the index.
+    """
+    found = {path for own in whole for path in projection_of(own).paths}
+    # Of two columns of which one holds the other, the larger one is asked for.
+    paths = sorted(path for path in found if not any(path[:at] in found for at in range(1, len(path))))
+    return Projection(
+        type=resource_types[0], table="resources", paths=tuple(paths), more=tuple(resource_types[1:])
+    )
 
 
 def _paths(cls: type[msgspec.Struct]) -> Iterator[Path]:

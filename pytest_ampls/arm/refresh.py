@@ -14,7 +14,7 @@ from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.confirm import MOST_MACHINES, confirm
 from pytest_ampls.arm.discovery import Known
 from pytest_ampls.arm.inventory import read_estate, read_rest
-from pytest_ampls.arm.reader import Reader
+from pytest_ampls.arm.reader import Reader, Task
 from pytest_ampls.arm.references import fold
 from pytest_ampls.model.evidence import Reading, Subscription
 from pytest_ampls.model.needs import Needs
@@ -69,9 +69,25 @@ def refresh(
     with Reader(client, on_progress) as reader:
         for reading in kept:
             reader.keep(reading)
+        _read_in_place(reader, [reading for reading in before if _is_stale(reading, needs)], known)
         read_rest(reader, subscriptions, known)
         fresh = tuple(reader.readings)
     return confirm(client, fresh, needs.machines, on_progress=on_progress) if bound and indexed else fresh
+
+
+def _read_in_place(reader: Reader, stale: Sequence[Reading], known: Known) -> None:
+    """Read again what had taken the place of rows of the index: its listing, which is kept, lacks them."""
+    placed = [
+        Task(reading.type, reading.scope, single=reading.single)
+        for reading in stale
+        if reading.type.lower() in _BOUND
+        and reading.scope.count("/") > 2
+        and known.has(reading.type, reading.scope)
+    ]
+    fresh = reader.read("what was read by itself", [task for task in placed if task.single])
+    gone = {fold(reading.scope) for reading in fresh if reading.gap is None and not reading.documents}
+    below = [task for task in placed if not task.single and fold(task.scope) not in gone]
+    reader.read("what belongs to machines again", below)
 
 
 def _is_stale(reading: Reading, needs: Needs) -> bool:

@@ -20,7 +20,7 @@ from pytest_ampls.arm.operations import RESOURCES
 from pytest_ampls.arm.references import fold
 from pytest_ampls.model.evidence import Gap, GapKind, Reading
 
-__all__ = ["Found", "id_of", "parent_of", "subscription_of"]
+__all__ = ["Found", "Listed", "id_of", "parent_of", "subscription_of", "type_of"]
 
 _NOTHING: Final = Rows("", 0.0, ())
 
@@ -48,30 +48,63 @@ def parent_of(resource_id: str) -> str:
     return before if own.count("/") == 2 else fold(resource_id).rsplit("/", 2)[0]
 
 
+def type_of(resource_id: str) -> str:
+    """Return the folded type that an id is of, an empty text where it is no id of a resource."""
+    parts = fold(resource_id).rpartition("/providers/")[2].split("/")
+    return "/".join((parts[0], *parts[1::2])) if len(parts) > 2 else ""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What ARM's list of resources holds of one type in one subscription: folded ids.
+
+    ``request`` and ``read_at`` are those of the list.
+    """
+
+    request: str
+    read_at: float
+    ids: frozenset[str]
+    gap: Gap | None = None
+
+    @classmethod
+    def of(cls, reading: Reading, resource_type: str = "") -> Listed:
+        """Return what a list holds, of one type where it is named."""
+        folded = resource_type.lower()
+        ids = (id_of(raw) for raw in reading.documents)
+        kept = frozenset(own for own in ids if not folded or type_of(own) == folded)
+        return cls(reading.request, reading.read_at, kept, reading.gap)
+
+
 class Found:
     """One type in one subscription, from the index and from ARM.
 
     ``parent`` is the id of a machine whose own listing is looked at, for types below machines.
-    ``first_pages`` are the listings of ARM's that had more pages.
+    ``first_pages`` are the listings of ARM's that had more pages. ``listed`` is what ARM's list of
+    resources holds, None where it was not asked. ``is_asked`` tells whether the index was.
     """
 
     def __init__(self, parent: str = "") -> None:
         self.parent = parent
         self.first_pages: list[Reading] = []
+        self.is_asked = False
         self.asked = _NOTHING
         self.documents: dict[str, msgspec.Raw] = {}
         self.probed: Reading | None = None
-        self._counted: Reading | None = None
+        self.listed: Listed | None = None
 
     @property
     def gap(self) -> Gap | None:
         """Why the index told nothing."""
         return self.asked.gap
 
+    @property
+    def is_known(self) -> bool:
+        """Whether both the index and ARM's list answered."""
+        return self.is_asked and self.gap is None and self.listed is not None and self.listed.gap is None
+
     def count(self, client: ArmClient, resource_type: str, scope: str) -> None:
         """Read the ids that ARM itself knows."""
         condition = f"resourceType eq '{resource_type}'"
-        self._counted = client.list(RESOURCES, scope, condition=condition)
+        self.listed = Listed.of(client.list(RESOURCES, scope, condition=condition))
 
     def probe(self, client: ArmClient, resource_type: str) -> None:
         """Read the machine's own listing."""
@@ -84,15 +117,19 @@ class Found:
 
     def is_uncounted(self) -> bool:
         """Tell whether there is no list of ids to compare with: it was refused, or lacks the type."""
-        if self._counted is None or self._counted.gap is not None:
+        if self.listed is None or self.listed.gap is not None:
             return True
-        return not self._counted.documents and bool(self.probed and self.probed.documents)
+        return not self.listed.ids and bool(self.probed and self.probed.documents)
 
-    def differing(self) -> set[str]:
+    def differing(self) -> frozenset[str]:
         """Return the folded ids that only one of the index and ARM's list has."""
-        if self._counted is None or self.is_uncounted():
-            return set()
-        return {id_of(raw) for raw in self._counted.documents} ^ self.documents.keys()
+        if self.listed is None or self.is_uncounted():
+            return frozenset()
+        return self.listed.ids ^ self.documents.keys()
+
+    def is_empty(self) -> bool:
+        """Tell whether neither the index nor ARM's list has any."""
+        return not self.documents and self.listed is not None and not self.listed.ids
 
     def is_hidden(self) -> bool:
         """Tell whether the index shows nothing of what the machine that was looked at has."""
@@ -102,6 +139,11 @@ class Found:
         """Tell whether the provider says that the type may not be read."""
         gap = self.probed.gap if self.probed is not None else None
         return gap is not None and gap.kind in (GapKind.DENIED, GapKind.UNAUTHENTICATED)
+
+    def nothing(self, resource_type: str, scope: str) -> Reading:
+        """Return ARM's list as the type's listing: there is none of it."""
+        request, read_at = (self.listed.request, self.listed.read_at) if self.listed else ("", 0.0)
+        return Reading(type=resource_type, scope=scope, request=request, read_at=read_at)
 
     def reading(self, resource_type: str, scope: str, parents: set[str] | None = None) -> Reading:
         """Return the index's rows as a listing of the subscription.

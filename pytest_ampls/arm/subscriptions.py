@@ -9,11 +9,12 @@ import msgspec
 
 from pytest_ampls.arm.operations import DESCENDANTS, SUBSCRIPTIONS
 from pytest_ampls.arm.reader import Reader, Task
-from pytest_ampls.arm.references import decoded, fold
+from pytest_ampls.arm.references import Document, decoded, fold
 from pytest_ampls.model.evidence import Gap, GapKind, Reading, Subscription
 
 __all__ = ["find_subscriptions", "management_group_id"]
 
+_FEW: Final = 3
 _GROUPS: Final = "/providers/Microsoft.Management/managementGroups/"
 
 
@@ -45,12 +46,25 @@ def find_subscriptions(
 
 
 def _named(reader: Reader, ids: list[str]) -> Iterator[Subscription]:
-    tasks = [Task(SUBSCRIPTIONS, f"/subscriptions/{own}", single=True) for own in ids]
-    for own, reading in zip(ids, reader.run("subscriptions", tasks), strict=True):
-        document = decoded(SUBSCRIPTIONS, reading.documents[0]) if reading.documents else None
-        if document is None:
+    """Yield subscriptions that are named; of many, only those that no list shows are asked for one by one."""
+    listed = _listed(reader.run("subscriptions", [Task(SUBSCRIPTIONS, "/")])) if len(ids) > _FEW else {}
+    missing = [own for own in ids if own not in listed]
+    tasks = [Task(SUBSCRIPTIONS, f"/subscriptions/{own}", single=True) for own in missing]
+    single = dict(zip(missing, reader.run("subscriptions", tasks), strict=True))
+    for own in ids:
+        reading = single.get(own)
+        document = listed.get(own)
+        if reading is not None and reading.documents:
+            document = decoded(SUBSCRIPTIONS, reading.documents[0])
+        if reading is not None and document is None:
             reader.keep(_with_gap(reading, _absent(reading)))
         yield Subscription(id=own, name=document.text("displayName") if document else "")
+
+
+def _listed(readings: Sequence[Reading]) -> dict[str, Document]:
+    """Return the subscriptions of a list, by folded GUID; of one that broke off, those that had arrived."""
+    found = (decoded(SUBSCRIPTIONS, raw) for reading in readings for raw in reading.documents)
+    return {own.text("subscriptionId").lower(): own for own in found}
 
 
 def _visible(reader: Reader) -> list[Subscription]:

@@ -22,6 +22,7 @@ from pytest_ampls.lab.kql import Query, QueryRefusedError, parse_query
 from pytest_ampls.lab.management import is_tracked
 from pytest_ampls.lab.messages import Request, Response, error, json_response
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES
+from pytest_ampls.lab.roles import authorization_rows, container_rows
 from pytest_ampls.lab.store import TENANT_ID, Document, Index
 from pytest_ampls.lab.wire_forms import with_version
 
@@ -46,6 +47,10 @@ _TABLES: Final[dict[str, Callable[[str, Document], bool]]] = {
         kind.startswith("microsoft.network/privatednszones/") and not is_tracked(document)
     ),
 }
+_CONTAINERS: Final = "resourcecontainers"
+_AUTHORIZATION: Final = "authorizationresources"
+_FILTERS: Final = ("AtScopeAndBelow", "AtScopeAndAbove", "AtScopeAboveAndBelow", "AtScopeExact")
+"""Whether rows above the subscriptions are told: assignments at management groups, and built-in roles."""
 
 
 def _newest_stable(kind: str) -> str:
@@ -121,7 +126,7 @@ class Graph:
 
     def _run(self, body: dict[str, Any]) -> Response:
         query = parse_query(body["query"])
-        if query.table not in _TABLES:
+        if query.table not in (*_TABLES, _CONTAINERS, _AUTHORIZATION):
             raise QueryRefusedError(query.table)
         options = body.get("options") or {}
         top = options.get("$top", _PAGE)
@@ -129,11 +134,14 @@ class Graph:
             return _bad_request(
                 {"code": "InvalidOptions", "message": "resultFormat or $top is not supported."}
             )
+        scoped = options.get("authorizationScopeFilter", _FILTERS[0])
+        if scoped not in _FILTERS:
+            return _bad_request({"code": "InvalidOptions", "message": "authorizationScopeFilter is unknown."})
         wanted = {str(name).lower() for name in body.get("subscriptions") or self._index.subscriptions}
         readable = wanted & set(self._index.subscriptions)
         if not readable or body.get("managementGroups"):
             return error(403, "AccessDenied", "Access is denied to the requested scopes.")
-        rows = self._rows(body["query"], query, frozenset(readable))
+        rows = self._rows(body["query"], query, frozenset(readable), above="Above" in scoped)
         start = _start(options)
         data = rows[start : start + top]
         more = start + top < len(rows)
@@ -150,30 +158,44 @@ class Graph:
         headers = {"x-ms-user-quota-remaining": "14", "x-ms-user-quota-resets-after": "00:00:05"}
         return json_response(200, answer, headers)
 
-    def _rows(self, text: str, query: Query, readable: frozenset[str]) -> list[dict[str, Any]]:
-        """Return all rows of a query; they are kept, as a client asks for them page by page."""
+    def _rows(
+        self, text: str, query: Query, readable: frozenset[str], *, above: bool
+    ) -> list[dict[str, Any]]:
+        """Return all rows of a query; they are kept, as a client asks for them page by page.
+
+        What lies above subscriptions is told where that is asked for, and in the table of roles alone.
+        """
+        seen = {*readable, ""} if above and query.table == _AUTHORIZATION else readable
         with self._lock:
-            rows = self._results.get((text, readable))
+            rows = self._results.get((text, frozenset(seen)))
             if rows is None:
                 table = self._table(query.table)
-                rows = query.run([row for row in table if row["subscriptionId"] in readable])
-                self._results[text, readable] = rows
+                rows = query.run([row for row in table if row["subscriptionId"] in seen])
+                self._results[text, frozenset(seen)] = rows
             return rows
 
     def _table(self, name: str) -> list[dict[str, Any]]:
         rows = self._tables.get(name)
         if rows is None:
-            holds = _TABLES[name]
-            rows = self._tables[name] = [
-                _row(document)
-                for kind, documents in self._index.by_type.items()
-                if not self._is_hidden(kind)
-                for document in documents
-                if holds(kind, document)
-            ]
+            rows = self._tables[name] = self._built(name)
             for lag in self._lags:
                 lag(rows)
         return rows
+
+    def _built(self, name: str) -> list[dict[str, Any]]:
+        pairs = list(self._index.subscriptions.values())
+        if name == _AUTHORIZATION:
+            return authorization_rows([own for own, _ in pairs], self._hidden)
+        if name == _CONTAINERS:
+            return container_rows(pairs)
+        holds = _TABLES[name]
+        return [
+            _row(document)
+            for kind, documents in self._index.by_type.items()
+            if not self._is_hidden(kind)
+            for document in documents
+            if holds(kind, document)
+        ]
 
     def _is_hidden(self, kind: str) -> bool:
         record_set = "microsoft.network/privatednszones/"

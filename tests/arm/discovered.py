@@ -33,21 +33,22 @@ def client_of(lab: Lab) -> Iterator[ArmClient]:
         yield client
 
 
-def read(spec: str, discovery: str) -> tuple[tuple[Reading, ...], Statistics]:
+def read(spec: str, discovery: str, fresh: int | None = None) -> tuple[tuple[Reading, ...], Statistics]:
     """Read a lab estate in one of the ways."""
     with Lab.from_spec(spec) as lab, client_of(lab) as client:
-        _, readings = read_estate(client, lab.subscriptions, discovery=discovery)
+        _, readings = read_estate(client, lab.subscriptions, discovery=discovery, fresh=fresh)
         return readings, client.statistics()
 
 
-def judge(spec: str, discovery: str, answers: str = "") -> tuple[Outcomes, Estate]:
+def judge(spec: str, discovery: str, answers: str = "", fresh: int | None = None) -> tuple[Outcomes, Estate]:
     """Read a lab estate and judge it; judge again what fails on the index, after a confirmation.
 
-    DNS answers are those of the estate ``answers``, which is the same but for faults of the index.
+    DNS answers are those of the estate ``answers``, which is the same but for faults of the index. With
+    ``fresh`` 0 networks and the like come from the index although the estate is small.
     """
     base = lab_snapshot(answers or spec)
     with Lab.from_spec(spec) as lab, client_of(lab) as client:
-        _, readings = read_estate(client, lab.subscriptions, discovery=discovery)
+        _, readings = read_estate(client, lab.subscriptions, discovery=discovery, fresh=fresh)
         estate = _estate(base, readings)
         outcomes = judge_all(estate)
         suspicious = list(suspicious_ids(estate, outcomes))
@@ -62,14 +63,12 @@ def _estate(base: Snapshot, readings: tuple[Reading, ...]) -> Estate:
 
 
 def suspicious_ids(estate: Estate, outcomes: Outcomes) -> Iterator[str]:
-    """Return the ids of what did not hold, and rests on the index."""
+    """Return the ids of what did not hold."""
     failing = {
         label for (_, label), verdict in outcomes.items() if verdict in (Verdict.BROKEN, Verdict.UNVERIFIED)
     }
     for fixture in SUBJECTS:
         for subject in subjects(estate, fixture):
             resource = subject.resource
-            if not isinstance(resource, Resource) or f"{fixture}={subject.label}" not in failing:
-                continue
-            if estate.source(resource) == "graph":
+            if isinstance(resource, Resource) and f"{fixture}={subject.label}" in failing:
                 yield resource.id

@@ -122,7 +122,7 @@ def test_pages_follow_by_token(client: ArmClient, server: Server) -> None:
 )
 def test_each_type_has_its_table_and_columns(resource_type: str, table: str, column: str) -> None:
     """The columns are the model's fields: no whole property bag is asked for, and no column that a table lacks."""
-    query = projection_of(resource_type).query
+    query = projection_of(resource_type).query()
     assert query.startswith(f"{table} | where type =~ '{resource_type.lower()}' | project id, name, ")
     assert column in query
     assert "instanceId" not in query

@@ -61,15 +61,24 @@ def test_all_ways_find_the_same_resources(spec: str) -> None:
     assert not gaps(graph)
 
 
-def test_what_one_page_holds_stays_with_arm() -> None:
-    """A handful of machines is listed by ARM itself, and only what is below them by the index."""
+def test_machines_come_from_the_index_and_scale_sets_from_arm() -> None:
+    """Where the index agrees with ARM's list; of instances only those beyond the first page."""
     readings, _ = read("hub-and-spoke", "graph")
-    assert ids(readings, VMS, "graph") == ids(readings, NICS, "graph") == set()
-    assert ids(readings, EXTENSIONS, "graph")
-    readings, _ = read("hub-and-spoke:page_size=2", "graph")
     assert len(ids(readings, VMS, "graph")) == 7
+    assert ids(readings, NICS, "graph")
+    assert ids(readings, EXTENSIONS, "graph")
+    assert not ids(readings, f"{SETS}/virtualMachines", "graph")
     readings, _ = read("hub-and-spoke:page_size=1", "graph")
     assert len(ids(readings, f"{SETS}/virtualMachines", "graph")) == 2
+
+
+def test_without_roles_what_one_page_holds_stays_with_arm() -> None:
+    """A handful of machines is listed by ARM itself, which says whether they may be read."""
+    readings, _ = read("hub-and-spoke+group-roles", "graph")
+    assert ids(readings, VMS, "graph") == ids(readings, NICS, "graph") == set()
+    assert ids(readings, EXTENSIONS, "graph")
+    readings, _ = read("hub-and-spoke:page_size=2+group-roles", "graph")
+    assert len(ids(readings, VMS, "graph")) == 7
 
 
 def test_without_the_index_everything_is_read_from_arm() -> None:
@@ -137,7 +146,7 @@ def test_a_lost_extension_is_read_from_its_machine() -> None:
     plain, _ = read("hub-and-spoke", "arm")
     assert ids(readings, EXTENSIONS) == ids(plain, EXTENSIONS)
     assert ids(readings, EXTENSIONS, "graph")
-    assert statistics.calls_by_type[EXTENSIONS] == 2
+    assert statistics.calls_by_type[EXTENSIONS] == 1
 
 
 def test_lost_interfaces_are_read_one_by_one() -> None:
@@ -163,6 +172,17 @@ def test_the_count_is_read_where_it_decides() -> None:
         read_estate(client, lab.subscriptions, discovery="graph")
         statistics = client.statistics()
     assert statistics.calls_by_type[RESOURCES] == 3  # VMs, their extensions, the Arc machine's extensions
+
+
+def test_a_machine_is_looked_at_only_where_it_tells_something() -> None:
+    """With known roles and rows of the index no machine's own listing is asked for."""
+    _, statistics = read("hub-and-spoke", "graph")
+    assert not statistics.calls_by_type.keys() & {EXTENSIONS, ASSOCIATIONS}
+    _, statistics = read("hub-and-spoke+group-roles", "graph")
+    assert statistics.calls_by_type[EXTENSIONS] == statistics.calls_by_type[ASSOCIATIONS] == 1
+    # Nor is an index believed that shows nothing: the machine that is looked at has an extension.
+    _, statistics = read("hub-and-spoke+partial-graph=100", "graph")
+    assert statistics.calls_by_type[EXTENSIONS] > 1
 
 
 def test_three_hundred_subscriptions_a_call(server: Server, make_client: Callable[..., ArmClient]) -> None:

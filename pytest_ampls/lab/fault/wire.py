@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from pytest_ampls.lab.fault.registry import Answer, Meddling, wire_fault
+from pytest_ampls.lab.ids import type_of
 from pytest_ampls.lab.messages import Request, Response, error
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES
+from pytest_ampls.lab.roles import definition_row, reassign
 from pytest_ampls.lab.spec import LabError, suggestion
 from pytest_ampls.lab.store import Estate, guid
 from pytest_ampls.lab.targets import RefusedError, authorization_failed, parse_target
@@ -26,6 +28,7 @@ _RECORD_SETS = "microsoft.network/privatednszones/recordsets"
 _ASSOCIATIONS = "microsoft.insights/datacollectionruleassociations"
 
 _DESCENDANTS = "microsoft.management/managementgroups/descendants"
+_SAME = ""
 _GRAPH = "/providers/microsoft.resourcegraph/resources"
 
 
@@ -141,6 +144,7 @@ def denied_subscription(estate: Estate, meddling: Meddling, argument: str | None
 
     def hide(rows: list[dict[str, Any]]) -> None:
         rows[:] = [row for row in rows if row["subscriptionId"] != denied_id]
+        reassign(rows, {own: None if own.lower() == denied_id else _SAME for own in ids})
 
     def change(request: Request, response: Response) -> Response:
         path = f"{request.path.lower().rstrip('/')}/"
@@ -155,6 +159,61 @@ def denied_subscription(estate: Estate, meddling: Meddling, argument: str | None
 
     meddling.lags.append(hide)
     _on_success(meddling, _is_arm, change)
+
+
+def _is_list(request: Request) -> bool:
+    """Tell whether a request is for ARM's list of all resources."""
+    return request.path.lower().rstrip("/").endswith("/resources") and "/providers/" not in request.path
+
+
+@wire_fault("no-resource-list", "the principal may not list the resources of a subscription")
+def no_resource_list(_estate: Estate, meddling: Meddling, _argument: str | None) -> None:
+    """Answer 403 to ARM's list of all resources, which needs an action of its own."""
+
+    def change(request: Request, _response: Response) -> Response:
+        action = "Microsoft.Resources/subscriptions/resources/read"
+        return authorization_failed(action, request.path, guid("object"))
+
+    _on_success(meddling, _is_list, change)
+
+
+@wire_fault("short-list", "ARM's list of resources lacks a type, or everything", argument=_TYPE)
+def short_list(_estate: Estate, meddling: Meddling, argument: str | None) -> None:
+    """Leave a type out of the list of all resources, without a word."""
+    lacking = matching_types(argument) if argument is not None else None
+
+    def change(_request: Request, response: Response) -> Response:
+        body = msgspec.json.decode(response.body)
+        kept = [row for row in body["value"] if lacking is not None and type_of(row["id"]) not in lacking]
+        response.body = msgspec.json.encode({**body, "value": kept})
+        return response
+
+    _on_success(meddling, _is_list, change)
+
+
+@wire_fault(
+    "partly-denied",
+    "the principal may not read a type in the last subscription",
+    argument="resource type; private endpoints when left out",
+)
+def partly_denied(estate: Estate, meddling: Meddling, argument: str | None) -> None:
+    """Answer 403 to reads of a type in one subscription, where the principal has another role."""
+    kinds, last = matching_types(argument or "privateEndpoints"), list(estate.subscriptions)[-1].lower()
+    role = guid("role", "reader of the last subscription")
+
+    def hide(rows: list[dict[str, Any]]) -> None:
+        rows[:] = [row for row in rows if row["subscriptionId"] != last or row["type"] not in kinds]
+        if reassign(rows, {own: role if own.lower() == last else _SAME for own in estate.subscriptions}):
+            rows.append(definition_row(role, "Reader of less", [f"{kind}/read" for kind in sorted(kinds)]))
+
+    def hits(request: Request) -> bool:
+        return request.path.lower().startswith(f"/subscriptions/{last}/") and asked_type(request) in kinds
+
+    def change(request: Request, _response: Response) -> Response:
+        return authorization_failed(f"{_spelling(asked_type(request))}/read", request.path, guid("object"))
+
+    meddling.lags.append(hide)
+    _on_success(meddling, hits, change)
 
 
 @wire_fault("no-resource-graph", "the principal may not use Resource Graph")
