@@ -86,7 +86,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "zones and records exist, and a spoke is still answered publicly",
         "The zone is linked to another network. Peering never shares zones: the network that resolves needs the link.",
         "301",
-        "spoke-bypasses-hub-dns",
+        "zones-linked-elsewhere spoke-bypasses-hub-dns",
     ),
     _row(
         "F04",
@@ -94,7 +94,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "the record of a workspace that was added later is missing",
         "The zone group of the private endpoint does not name the zone, so nobody writes the record.",
         "203 302",
-        "zone-group-incomplete record-missing",
+        "later-workspace-unrecorded zone-group-incomplete",
     ),
     _row(
         "F05",
@@ -111,7 +111,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "A custom DNS server or a forwarding ruleset forwards some of the domains only, or the privatelink "
         "names in place of the public ones.",
         "308 309 310",
-        "forwarding-rule-missing forwarding-rules-private",
+        "forwarding-only-monitor forwarding-rule-missing forwarding-rules-private",
     ),
     _row(
         "F07",
@@ -127,16 +127,16 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "`NspValidationFailedError` … `To allow access from public networks, change the workspace Networking settings`",
         "The query came over the public path, and the workspace answers no public queries. Where the "
         "client should come privately, its DNS is wrong.",
-        "310 109",
-        "resolver-answers-public",
+        "606 310 109",
+        "query-refused-network resolver-answers-public",
     ),
     _row(
         "F09",
         Place.QUERY,
         "`InsufficientAccessError` without an inner error",
         "It is no matter of networks: the identity may not read the workspace, or the workspace id is wrong.",
-        fix="Grant Log Analytics Reader on the workspace, and compare the workspace id. Role assignments are "
-        "not read by this plugin, so no rule tells.",
+        fix="Grant Log Analytics Reader on the workspace, and compare the workspace id. With --ampls-logs the "
+        "rules on what arrives are unverified then, and say so; in the lab the fault query-refused-role shows it.",
     ),
     _row(
         "F10",
@@ -145,7 +145,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "The machine has no identity, or not the one that the agent's settings name, or the way to "
         "169.254.169.254 is blocked or goes through a proxy (ErrorCode:-2146041343).",
         "521 502 524",
-        "token-no-imds identity-detached",
+        "token-no-imds identity-detached mdsd-no-token",
     ),
     _row(
         "F11",
@@ -170,25 +170,26 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "the extension says Provisioning succeeded, and no data arrives",
         "Provisioned means that the agent was installed. Whether it runs, gets a token and reaches its "
         "endpoints is told by its data path.",
-        "520 415",
-        "agent-stopped",
+        "520 601 415",
+        "agent-stopped heartbeat-missing",
     ),
     _row(
         "F14",
         Place.DATA,
         "heartbeats arrive, and nothing else does",
-        "The rule that collects the rest is not associated or was not downloaded, or sends to a workspace "
-        "that is not in the scope.",
-        "525 401 407",
-        "chunk-missing destination-out-of-scope",
+        "The rule that collects the rest is not associated or was not downloaded, or sends to a workspace or "
+        "through an endpoint that is not in the scope.",
+        "525 401 407 111",
+        "chunk-missing destination-out-of-scope rule-endpoint-of-another-scope",
     ),
     _row(
         "F15",
         Place.DNS,
         "the first network loses its private path when a second private link scope is set up",
-        "Both private endpoints write the shared names to the same zones, and the last one wins.",
-        "304 202 303",
-        "scopes-share-zones second-scope-in-vnet",
+        "Both private endpoints write the shared names to the same zones: the last one wins, or the records that "
+        "were there are deleted.",
+        "304 303 202 302",
+        "second-scope-overwrites second-scope-deletes-records second-scope-beside scopes-share-zones",
     ),
     _row(
         "F16",
@@ -196,7 +197,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "a name resolves to a private address that nothing answers at",
         "The record is stale: the private endpoint was deleted or made anew.",
         "303 311",
-        "record-stale",
+        "endpoint-made-anew record-stale",
     ),
     _row(
         "F17",
@@ -212,7 +213,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "a record is missing, and the name resolves publicly instead of failing",
         "The zone's link falls back to the internet (resolutionPolicy NxDomainRedirect).",
         "307 302",
-        "internet-fallback",
+        "record-missing-falls-back",
     ),
     _row(
         "F19",
@@ -220,15 +221,15 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "a name exists and has no address",
         "An empty record set was made before the private endpoint, and nobody fills it.",
         "302",
-        "record-missing",
+        "record-empty",
     ),
     _row(
         "F20",
         Place.LOG,
         "`Error in SSL handshake`",
         "A firewall breaks TLS open to inspect it, and signs with an authority that the agent does not trust.",
-        "902 523",
-        "guest-chain-resigned resigned-chain",
+        "902 523 524",
+        "guest-chain-resigned resigned-chain mdsd-ssl-handshake",
     ),
     _row(
         "F21",
@@ -251,16 +252,16 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         Place.DNS,
         "curl to the endpoint answers, so the private link must work",
         "The public gateway answers as well. Only the address that a name resolves to tells which way was taken.",
-        "310",
-        "resolver-answers-public",
+        "522 310",
+        "public-gateway-answers",
     ),
     _row(
         "F24",
         Place.LOG,
         "`exit code 5` of the Linux Log Analytics agent (omsadmin.conf)",
         "The retired agent was onboarded over a public path that the workspace refuses.",
-        "507",
-        "legacy-agent",
+        "507 301",
+        "legacy-agent-refused legacy-agent",
     ),
     _row(
         "F25",
@@ -309,7 +310,7 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "the private endpoint's connection is Pending, Rejected or Disconnected",
         "Nobody approved it, or the scope's side removed it. Records may be there all the same.",
         "201",
-        "connection-pending connection-rejected connection-disconnected",
+        "connection-pending connection-rejected connection-disconnected connection-seen-differently",
     ),
     _row(
         "F31",
@@ -317,16 +318,17 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "names resolve to the right private addresses, and connections time out",
         "A network security group, a route or a missing peering is in between.",
         "207 208 523 903",
-        "spoke-not-peered nsg-denies-outbound guest-port-dropped port-443-dropped",
+        "spoke-not-peered nsg-denies-outbound route-blackholed guest-port-dropped port-443-dropped",
     ),
     _row(
         "F32",
         Place.AZURE,
         "traffic to the private endpoint goes around the hub's firewall",
         "The endpoint's own /32 route is more specific than the user-defined one, unless network policies "
-        "are enabled in its subnet.",
+        "are enabled in its subnet. Azure's default is Disabled, and so is this rule's: where a firewall is to see "
+        'that traffic, the requirements say `expected = "Enabled"`.',
         "209",
-        "endpoint-policies-enabled",
+        "firewall-bypassed",
     ),
     _row(
         "F33",
@@ -341,8 +343,8 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         Place.DNS,
         "scadvisorcontentpl resolves publicly, and the retired agent does not report",
         "The zone group of the private endpoint lacks the blob zone.",
-        "203",
-        "zone-group-incomplete",
+        "203 301",
+        "zone-group-lacks-blob",
     ),
     _row(
         "F35",

@@ -43,11 +43,16 @@ def faults_markdown() -> str:
             f"`{fault.name}{'=' + fault.argument if fault.argument else ''}`",
             fault.kind,
             fault.title,
-            ", ".join(fault.breaks) or "none",
+            ", ".join((*fault.breaks, *map(_expectation, fault.expects))) or "none",
         )
         for fault in lab.faults().values()
     )
     return _table(("fault", "kind", "what it does", "rules that turn red"), rows)
+
+
+def _expectation(expected: tuple[str, str, str]) -> str:
+    rule, keyword, value = expected
+    return f'where the requirements for {rule} say `{keyword} = "{value}"`'
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from pytest_ampls.assertions.machine import flexible_instances_apart
 from pytest_ampls.assertions.tracing import stages_of
@@ -14,8 +13,6 @@ from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.text import filled
 
 __all__ = ["assert_data_path"]
-
-_LANDED: Final = 10
 
 
 @rule(
@@ -45,23 +42,27 @@ _LANDED: Final = 10
         "Microsoft.Insights/privateLinkScopes/scopedResources/read",
         "Microsoft.ManagedIdentity/userAssignedIdentities/read",
         "Microsoft.Network/networkInterfaces/read",
+        "Microsoft.Network/networkSecurityGroups/read",
         "Microsoft.Network/privateDnsZones/ALL/read",
         "Microsoft.Network/privateDnsZones/read",
         "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read",
         "Microsoft.Network/privateEndpoints/privateDnsZoneGroups/read",
         "Microsoft.Network/privateEndpoints/read",
         "Microsoft.Network/virtualNetworks/read",
+        "Microsoft.OperationalInsights/workspaces/query/Heartbeat/read",
+        "Microsoft.OperationalInsights/workspaces/query/read",
         "Microsoft.OperationalInsights/workspaces/read",
     ),
     controls=("LT-3",),
-    evidence=(Evidence.CONFIGURATION, Evidence.DNS, Evidence.GUEST),
+    evidence=(Evidence.CONFIGURATION, Evidence.DNS, Evidence.GUEST, Evidence.LOGS),
     derived=True,
 )
-def assert_data_path(machine: Machine, *, unseen: tuple[int, ...] = (_LANDED,)) -> Iterator[Finding]:
+def assert_data_path(machine: Machine, *, unseen: tuple[int, ...] = ()) -> Iterator[Finding]:
     """Assert that every stage of the machine's data path holds; the finding names the first that is broken.
 
     Breaks that only follow from the first are not reported again. A stage that nobody looked at is unverified, unless
-    ``unseen`` names it: ``(2, 5, 6, 7, 8, 9, 10)`` judges by configuration and DNS answers alone, without guests.
+    ``unseen`` names it: ``(10,)`` judges without log rows, and ``(2, 5, 6, 7, 8, 9, 10)`` by configuration and DNS
+    answers alone.
 
     Args:
         machine: a virtual machine, an Arc machine, or a Uniform scale set.

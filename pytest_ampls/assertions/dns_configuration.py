@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_ampls.assertions.dns_answer import FORWARDING_READ, on_zone
+from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.boundaries import has_machines, scopes_concerning
 from pytest_ampls.effective.forwarding import forwarders, misdirections
@@ -115,6 +116,7 @@ def assert_no_internet_fallback(
         expected: ``Default`` (a missing record does not exist) or ``NxDomainRedirect`` (it is looked up
             publicly).
     """
+    expected = one_of(("Default", "NxDomainRedirect"), expected)
     if private_dns_zone.origin not in monitor_zones(private_dns_zone.estate):
         raise NotApplicable(f"zone {private_dns_zone.label!r} is none of Azure Monitor's zones")
     links = private_dns_zone.virtual_network_links

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.name_resolution import endpoints_reached
 from pytest_ampls.model.network import (
@@ -245,10 +246,9 @@ def assert_endpoint_network_policies(
         expected: Disabled (Azure's default), Enabled, NetworkSecurityGroupEnabled or RouteTableEnabled.
 
     Raises:
-        ValueError: there is no such value.
+        ConfigurationError: there is no such value.
     """
-    if expected not in _POLICIES:
-        raise ValueError(f"expected={expected!r} is none of {', '.join(_POLICIES)}")
+    expected = one_of(_POLICIES, expected)
     network, subnet = _place(private_endpoint)
     path = "properties.privateEndpointNetworkPolicies"
     observed = needed(

@@ -17,7 +17,10 @@ from pytest_ampls.model.machine import Machine
 __all__ = ["Resolved", "agent_guest", "answered_as", "guest_of", "on_guest", "resolved_names"]
 
 _NO_ACCESS: Final = "no guest access was configured: --ampls-guests or --ampls-run-command"
-_NO_ARC_ACCESS: Final = "an Arc machine needs --ampls-guests with {name} or {computer_name} in it"
+_NO_ARC_ACCESS: Final = (
+    "an Arc machine needs --ampls-guests with {name} or {computer_name} in it, a pattern of ssh:// for Linux and of "
+    "winrm:// for Windows"
+)
 
 
 def guest_of(machine: Machine) -> GuestState:
@@ -95,14 +98,20 @@ def resolved_names(machine: Machine, state: GuestState) -> Iterator[Resolved]:
         EvidenceError: the names or their addresses cannot be told, or the guest did not tell; raised last, behind
             the names that it did tell.
     """
-    wanted = {name: right for name in agent_names(machine) if (right := right_addresses(machine, name))}
-    if not wanted:
+    unheard: EvidenceError | None = None
+    wanted: dict[str, frozenset[str]] = {}
+    for name in agent_names(machine):
+        try:
+            wanted[name] = right_addresses(machine, name)
+        except EvidenceError as error:
+            unheard = unheard or error
+    wanted = {name: right for name, right in wanted.items() if right}
+    if not wanted and unheard is None:
         raise NotApplicable(
             f"no private endpoint in the virtual networks of {machine.label!r}, or peered with them, serves a name "
             "that its agent uses"
         )
     found = {lookup.name: lookup for lookup in state.told(state.lookups, "lookups")}
-    unheard: EvidenceError | None = None
     for name, right in wanted.items():
         lookup = found.get(name)
         if lookup is None:

@@ -93,7 +93,8 @@ def assert_guest_resolution(machine: Machine) -> Iterator[Finding]:
     """Assert that the guest resolves its agent's names to the private endpoint's addresses.
 
     Judged are the names that a private endpoint in the machine's VNets or their peers serves: the global handler,
-    the hosts of its data collection endpoints, the ingestion names of its workspaces.
+    the hosts of its data collection endpoints, the ingestion names of its workspaces. Where several scopes serve the
+    global handler, it is right at those that have the machine's data collection endpoint, or else its workspaces.
 
     Args:
         machine: a virtual machine or an Arc machine whose guest was looked at.

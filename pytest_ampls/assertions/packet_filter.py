@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import AddressValueError, IPv4Network
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.effective.client_subnets import ClientSubnet, client_subnets
@@ -100,6 +100,14 @@ def _clients(
     return found, unread
 
 
+class _Stopped(NamedTuple):
+    """What one rule stops: addresses of the endpoint, and the clients' prefixes; both in order, as keys."""
+
+    rule: SecurityRule
+    addresses: dict[str, None]
+    sources: dict[str, None]
+
+
 def _judge(endpoint: PrivateEndpoint, client: ClientSubnet, network: VirtualNetwork) -> Iterator[Finding]:
     """Compare what leaves a subnet, and what enters the endpoint's, with what the groups there let through."""
     place = client.place(network)
@@ -113,12 +121,14 @@ def _judge(endpoint: PrivateEndpoint, client: ClientSubnet, network: VirtualNetw
     there = _endpoint_subnet(endpoint)[0]
     for group_id, direction in gates:
         group = _group(endpoint, group_id)
-        stopped: dict[str | None, tuple[SecurityRule, list[str]]] = {}
+        stopped: dict[str | None, _Stopped] = {}
         for address in sorted(_addresses(endpoint)):
-            for rule_that_denies in _denials(group, client, network, (there, address), direction):
-                stopped.setdefault(rule_that_denies.name, (rule_that_denies, []))[1].append(str(address[0]))
-        for denying, addresses in stopped.values():
-            yield _finding(endpoint, (client, group, denying, direction), list(dict.fromkeys(addresses)))
+            for rule_that_denies, source in _denials(group, client, network, (there, address), direction):
+                found = stopped.setdefault(rule_that_denies.name, _Stopped(rule_that_denies, {}, {}))
+                found.addresses[str(address[0])] = None
+                found.sources[str(source)] = None
+        for denying, addresses, sources in stopped.values():
+            yield _finding(endpoint, (client, group, denying, direction), list(addresses), list(sources))
 
 
 def _denials(
@@ -127,8 +137,8 @@ def _denials(
     network: VirtualNetwork,
     target: tuple[VirtualNetwork, IPv4Network],
     direction: str,
-) -> Iterator[SecurityRule]:
-    """Yield the rules by which a group stops a subnet's clients, judged together where that can be told."""
+) -> Iterator[tuple[SecurityRule, IPv4Network]]:
+    """Yield the rules by which a group stops a subnet's clients, judged together where that can be told, and which."""
     destination = Side(network=target[0], addresses=target[1])
     whole = client.place(network).prefixes
     for sources in filter(None, (whole, client.addresses)):
@@ -142,7 +152,9 @@ def _denials(
             if sources is client.addresses:
                 raise
             continue  # a rule is about a part of the subnet: then each of its clients is judged
-        yield from (found for allowed, found in decisions if not allowed)
+        for part, (allowed, found) in zip(sources, decisions, strict=True):
+            if not allowed:
+                yield found, part
         return
 
 
@@ -186,7 +198,7 @@ def _group(endpoint: PrivateEndpoint, group_id: str) -> NetworkSecurityGroup:
     return group
 
 
-def _finding(endpoint: PrivateEndpoint, stop: Stop, addresses: list[str]) -> Finding:
+def _finding(endpoint: PrivateEndpoint, stop: Stop, addresses: list[str], sources: list[str]) -> Finding:
     client, group, denying, direction = stop
     short = [address.removesuffix("/32") for address in addresses]
     shown = ", ".join(short[:_SHOWN]) + (" …" if len(short) > _SHOWN else "")
@@ -196,7 +208,13 @@ def _finding(endpoint: PrivateEndpoint, stop: Stop, addresses: list[str]) -> Fin
         expected=f"TCP 443 from subnet {client.label} to private endpoint {endpoint.label!r} is allowed",
         observed=f"rule {denying.name!r} (priority {denying.properties.priority}) denies it to {len(short)} of "
         f"{len(endpoint.addresses)} addresses: {shown}",
-        tokens=_tokens(stop, endpoint),
+        tokens={
+            **_tokens(stop, endpoint),
+            "client": client.subnet_id,
+            "client-nsg": client.interface_group or "",
+            "client-prefixes": " ".join(sources),
+            "denied": " ".join(short),
+        },
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
+from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.assertions.membership import ADD_MEMBER, membership_findings, only_scope, scope_tokens
 from pytest_ampls.assertions.scoped_resource import scope_findings
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.clients import machines_sending_to
 from pytest_ampls.effective.name_resolution import scopes_reached
-from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.monitor import (
     ApplicationInsights,
     DataCollectionEndpoint,
@@ -39,7 +40,7 @@ _WORKSPACES_READ = "Microsoft.OperationalInsights/workspaces/read"
 _COMPONENTS_READ = "Microsoft.Insights/components/read"
 _ENDPOINTS_READ = "Microsoft.Insights/dataCollectionEndpoints/read"
 _CLOSED = ("Disabled", "SecuredByPerimeter")
-_ACCESS_MODES = ("open", "privateonly")
+_ACCESS_MODES: Final = ("Open", "PrivateOnly")
 # Access modes came with 2021-09-01; a command without a version may take an older one, which drops them.
 _MODES_VERSION = api_version(PrivateLinkScope.ARM_TYPE)
 _SET_MODE = f"az resource update --ids <id> --api-version {_MODES_VERSION} --set <setting>=<mode>"
@@ -47,8 +48,7 @@ _SET_MODE = f"az resource update --ids <id> --api-version {_MODES_VERSION} --set
 
 def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> Iterator[Finding]:
     """Compare one access mode, and every exclusion that gives a connection another one."""
-    if expected.lower() not in _ACCESS_MODES:
-        raise ConfigurationError(f"expected={expected!r} is no access mode: there are Open and PrivateOnly")
+    expected = one_of(_ACCESS_MODES, expected)
     settings = needed(scope.properties.access_mode_settings, scope, "properties.accessModeSettings")
     path = f"properties.accessModeSettings.{kind}AccessMode"
     mode = needed(getattr(settings, f"{kind}_access_mode"), scope, path)
@@ -258,7 +258,7 @@ def _public_access(resource: ScopableResource) -> dict[str, str]:
     controls=("NS-2",),
 )
 def assert_public_access_disabled(
-    resource: ScopableResource, *, expected: tuple[str, ...] | list[str] | str = _CLOSED
+    resource: ScopableResource, *, expected: Sequence[str] | str = _CLOSED
 ) -> Iterator[Finding]:
     """Assert that each public access flag of the resource has one of the expected values.
 

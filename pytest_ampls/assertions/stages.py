@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
+from ipaddress import IPv4Network
 from typing import Any, Final, NamedTuple
 
 from pytest_ampls.assertions.agent_log import known_error
 from pytest_ampls.catalogue import Finding
+from pytest_ampls.effective.client_subnets import places_of
 from pytest_ampls.effective.identity import IdentityOutcome, agent_identity
 from pytest_ampls.effective.surroundings import (
     concerns,
@@ -24,6 +26,7 @@ from pytest_ampls.effective.surroundings import (
     zones_around,
 )
 from pytest_ampls.model.machine import Machine
+from pytest_ampls.model.resource import key
 
 __all__ = ["STAGES", "Place", "StagePlan", "Step", "relevant", "rules_of_stages", "subjects_of"]
 
@@ -65,10 +68,15 @@ class StagePlan(NamedTuple):
 
 
 _GUESTS: Final = "give --ampls-guests or --ampls-run-command to look at the machine itself"
+_LOGS: Final = "give --ampls-logs to ask the workspaces for its heartbeats"
 
 
-def _network_steps(names: Callable[[Machine], tuple[str, ...]]) -> tuple[Step, ...]:
-    """Return what decides whether names lead to the private endpoint and are reached there."""
+def _network_steps(names: Callable[[Machine], tuple[str, ...]], *behind_records: Step) -> tuple[Step, ...]:
+    """Return what decides whether names lead to the private endpoint and are reached there.
+
+    ``behind_records`` are rules on the scope and on the network that records lead to: where another scope's endpoint
+    overwrote one, both are the wrong ones, and it is the record that is to mend.
+    """
     return (
         Step("AMPLS205", Place.ENDPOINT, names),
         Step("AMPLS308", Place.NETWORK, names),  # says more than 301 where it applies: which rule is wrong
@@ -76,6 +84,8 @@ def _network_steps(names: Callable[[Machine], tuple[str, ...]]) -> tuple[Step, .
         Step("AMPLS305", Place.ZONE, names),
         Step("AMPLS302", Place.ENDPOINT, names),
         Step("AMPLS303", Place.ZONE, names),
+        *behind_records,
+        Step("AMPLS208", Place.ENDPOINT, names),
         Step("AMPLS310", Place.ANSWER, names),
         Step("AMPLS903", Place.PROBE, names),
         Step("AMPLS902", Place.PROBE, names),
@@ -111,10 +121,8 @@ STAGES: Final[tuple[StagePlan, ...]] = (
         (
             Step("AMPLS402"),
             Step("AMPLS405"),
-            Step("AMPLS404"),
             Step("AMPLS201", Place.SCOPE),
-            Step("AMPLS207", Place.NETWORK),
-            *_network_steps(configuration_names),
+            *_network_steps(configuration_names, Step("AMPLS404"), Step("AMPLS207", Place.NETWORK)),
             Step("AMPLS524"),
         ),
         _GUESTS,
@@ -138,13 +146,12 @@ STAGES: Final[tuple[StagePlan, ...]] = (
         "the agent uploads to its workspaces",
         "AMPLS523",
         (
-            Step("AMPLS407"),
-            *_network_steps(upload_names),
+            *_network_steps(upload_names, Step("AMPLS407"), Step("AMPLS111", Place.NETWORK, upload_names)),
             Step("AMPLS524"),
         ),
         _GUESTS,
     ),
-    StagePlan(10, "the data is in the workspace", "", (), "no rule of the catalogue queries workspaces yet"),
+    StagePlan(10, "the data is in the workspace", "AMPLS601", (Step("AMPLS601"), Step("AMPLS602")), _LOGS),
 )
 """The stages in causal order: each needs all before it."""
 
@@ -191,12 +198,16 @@ def relevant(step: Step, plan: StagePlan, machine: Machine, finding: Finding) ->
     """
     if step.rule == "AMPLS524":
         return _stage_of_log(finding) == plan.number
+    if step.rule == "AMPLS602":
+        return None  # it arrived, by the wrong way
     if step.rule == "AMPLS503" and _is_implicit(machine):
         return None
     if step.rule == "AMPLS201":
         return _is_own_connection(machine, finding)
-    if step.rule == "AMPLS207" and _got_through(machine):
-        return None
+    if step.rule == "AMPLS208" and not _is_filtered(machine, finding, step.names):
+        return False
+    if step.rule in ("AMPLS207", "AMPLS208"):
+        return None if _got_through(machine) else True
     if step.names is not None and not concerns(finding, step.names(machine), machine):
         return False
     return None if step.rule == "AMPLS901" and not _is_outdated(machine, finding) else True
@@ -212,6 +223,27 @@ def _got_through(machine: Machine) -> bool:
     """Tell whether the machine itself shook hands: then there is a way, by a gateway or an appliance, say."""
     state = machine.estate.observations.guest(machine)
     return state is not None and any(shake.trusted for shake in state.handshakes or ())
+
+
+def _is_filtered(
+    machine: Machine, finding: Finding, names: Callable[[Machine], tuple[str, ...]] | None
+) -> bool:
+    """Tell whether what a security group denies is one of the machine's connections to one of the names."""
+    tokens = finding.tokens
+    sources = [IPv4Network(each) for each in tokens["client-prefixes"].split()]
+    here = any(
+        (place.subnet, place.interface_group) == (key(tokens["client"]), key(tokens["client-nsg"]))
+        and (place.address is None or any(place.address.subnet_of(source) for source in sources))
+        for place in places_of(machine)
+    )
+    wanted = names(machine) if here and names is not None else ()
+    used = {
+        address
+        for endpoint in endpoints_around(machine)
+        for name in wanted
+        for address in endpoint.members.get(name, ())
+    }
+    return not used.isdisjoint(tokens["denied"].split())
 
 
 def _is_outdated(machine: Machine, finding: Finding) -> bool:

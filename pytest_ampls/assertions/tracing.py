@@ -95,7 +95,7 @@ def _outweighed(plan: StagePlan, held: set[str], machine: Machine) -> set[str]:
     """
     names = next((step.names for step in plan.steps if step.names is not None), None)
     if names is None or not held >= {"AMPLS522", "AMPLS523"}:
-        return set()
+        return {"AMPLS602"} if "AMPLS601" in held else set()  # which way it came stops nothing that arrived
     try:
         served = all(right_addresses(machine, name) for name in names(machine))
     except EvidenceError:
@@ -235,6 +235,9 @@ def _read_at(rule: Rule[Any], subject: Resource) -> float | None:
     if Evidence.GUEST in rule.evidence and isinstance(subject, Machine):
         state = subject.estate.observations.guest(subject)
         return state.read_at if state is not None else None
+    if Evidence.LOGS in rule.evidence:
+        times = [reading.read_at for reading in snapshot.logs]
+        return min(times, default=None)
     if Evidence.DNS in rule.evidence:
         return (
             snapshot.read_at or None

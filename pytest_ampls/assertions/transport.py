@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.errors import EvidenceError, NotReadError
 from pytest_ampls.model.gap import GapKind
@@ -113,10 +114,9 @@ def assert_tls_minimum(private_endpoint: PrivateEndpoint, *, minimum: str = "TLS
         minimum: the oldest version that may be accepted: TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3.
 
     Raises:
-        ValueError: there is no such version.
+        ConfigurationError: there is no such version.
     """
-    if minimum not in _VERSIONS:
-        raise ValueError(f"minimum={minimum!r} is none of {', '.join(_VERSIONS)}")
+    minimum = one_of(_VERSIONS, minimum, "minimum")
     older = _VERSIONS[: _VERSIONS.index(minimum)]
     untested: NotReadError | None = None
     for shake in _agreed(private_endpoint):

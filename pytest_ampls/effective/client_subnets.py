@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from typing import NamedTuple
 
 import msgspec
 
 from pytest_ampls.errors import DocumentError
 from pytest_ampls.model.compute import VirtualMachine, VirtualMachineScaleSet
 from pytest_ampls.model.estate import Estate
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import IdReference
 from pytest_ampls.model.network import NetworkInterface, Subnet, VirtualNetwork, virtual_network_id
 from pytest_ampls.model.resource import ResourceId, key, needed
 
-__all__ = ["ClientSubnet", "client_subnets"]
+__all__ = ["ClientSubnet", "Place", "client_subnets", "places_of"]
 
 
 class ClientSubnet(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,3 +130,44 @@ def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Networ
                 subnet = needed(network.subnet(place.id), network, f"the subnet {place.id}")
                 for prefix in subnet.prefixes:
                     yield place.id, own.id if own else None, prefix
+
+
+class Place(NamedTuple):
+    """Where a machine connects from: subnet and the interface's own group in comparable form, ``""`` for none.
+
+    ``address`` is None for a Uniform scale set, whose instances may have any of the subnet's.
+    """
+
+    subnet: str
+    interface_group: str
+    address: IPv4Network | None
+
+
+def places_of(machine: Machine) -> tuple[Place, ...]:
+    """Return where a machine connects from, nothing for an Arc machine.
+
+    Raises:
+        EvidenceError: its interfaces were not read.
+    """
+    if isinstance(machine, VirtualMachine):
+        nics = (machine.estate.get(NetworkInterface, part.id) for part in _references(machine) if part.id)
+        return tuple(place for nic in nics if nic is not None for place in _places_of_interface(nic))
+    profile = (
+        machine.properties.virtual_machine_profile if isinstance(machine, VirtualMachineScaleSet) else None
+    )
+    network_profile = profile.network_profile if profile else None
+    return tuple(
+        Place(key(part.properties.subnet.id), key(own.id or "") if own else "", None)
+        for interface in (network_profile.network_interface_configurations or () if network_profile else ())
+        for own in (interface.properties.network_security_group,)
+        for part in interface.properties.ip_configurations or ()
+        if part.properties.subnet is not None and part.properties.subnet.id
+    )
+
+
+def _places_of_interface(nic: NetworkInterface) -> Iterator[Place]:
+    own = nic.properties.network_security_group
+    for part in nic.properties.ip_configurations or ():
+        subnet, address = part.properties.subnet, part.properties.private_ip_address
+        if subnet is not None and subnet.id and address and ":" not in address:
+            yield Place(key(subnet.id), key(own.id or "") if own else "", _address(nic, address))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 from pytest_ampls.catalogue import NotApplicable
 from pytest_ampls.effective.name_resolution import scopes_reached
-from pytest_ampls.errors import DocumentError
-from pytest_ampls.model.compute import ArcMachine
+from pytest_ampls.errors import DocumentError, EvidenceError
+from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
@@ -15,7 +18,10 @@ from pytest_ampls.model.monitor import (
 )
 from pytest_ampls.model.resource import key, needed
 
-__all__ = ["client_scopes", "destinations", "misnamed_associations", "scopes_without"]
+if TYPE_CHECKING:
+    from pytest_ampls.model.estate import Estate
+
+__all__ = ["client_scopes", "destinations", "misnamed_associations", "scopes_without", "workspaces_fed"]
 
 
 def misnamed_associations(machine: Machine) -> tuple[DataCollectionRuleAssociation, ...]:
@@ -88,4 +94,26 @@ def destinations(machine: Machine) -> tuple[tuple[DataCollectionRule, str], ...]
     if not found:
         names = ", ".join(repr(rule.label) for rule in rules)
         raise NotApplicable(f"no data collection rule of {machine.label!r} sends to a workspace ({names})")
+    return tuple(found.values())
+
+
+def workspaces_fed(estate: Estate) -> tuple[str, ...]:
+    """Return the ids of the workspaces that the rules of any machine send to, each once.
+
+    What could not be read of a machine or a rule is left out: the rules that judge it say why.
+    """
+    rules: dict[str, DataCollectionRule] = {}
+    for machine in (
+        *estate.known(VirtualMachine),
+        *estate.known(ArcMachine),
+        *estate.known(VirtualMachineScaleSet),
+    ):
+        with suppress(EvidenceError):
+            rules.update((rule.key, rule) for rule in machine.data_collection_rules)
+    found: dict[str, str] = {}
+    for rule in rules.values():
+        part = rule.properties.destinations
+        for entry in (part.log_analytics or ()) if part else ():
+            if entry.workspace_resource_id:
+                found.setdefault(key(entry.workspace_resource_id), entry.workspace_resource_id)
     return tuple(found.values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pytest_ampls.effective.identity import configured_identifier
-from pytest_ampls.effective.name_resolution import can_route
+from pytest_ampls.effective.name_resolution import can_route, scopes_of
 from pytest_ampls.effective.records import addresses_for
 from pytest_ampls.effective.zones import monitor_zones, public_suffix
 from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
@@ -16,7 +16,7 @@ from pytest_ampls.model.guest_questions import GuestQuestions
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import DataCollectionEndpoint, Workspace
 from pytest_ampls.model.network import PrivateEndpoint
-from pytest_ampls.model.resource import needed
+from pytest_ampls.model.resource import ResourceId, needed
 
 __all__ = ["GLOBAL_HANDLER", "agent_names", "guest_questions", "right_addresses"]
 
@@ -116,16 +116,42 @@ _SOURCES: Final[tuple[Callable[[Machine], Iterator[str]], ...]] = (
 def right_addresses(machine: Machine, name: str) -> frozenset[str]:
     """Return the addresses that a name should have for a machine, none where no private endpoint serves it.
 
-    Those of the private endpoints in the machine's VNets and their peers; for an Arc machine, of all of them.
+    Those of the private endpoints in the machine's VNets and their peers; for an Arc machine, of all of them. The
+    global handler, which every scope serves, is right only at a scope that has what the machine asks it about.
 
     Raises:
-        EvidenceError: private endpoints, interfaces, scopes or VNets were not read.
+        EvidenceError: private endpoints, interfaces, scopes, VNets or associations were not read, or several scopes
+            serve the handler and none has what the machine asks it about.
     """
-    found: set[str] = set()
-    for endpoint in machine.estate.once(_near, machine):
-        if name in endpoint.members:
-            found |= addresses_for(endpoint, name)
-    return frozenset(found)
+    serving = tuple(each for each in machine.estate.once(_near, machine) if name in each.members)
+    if name.startswith(GLOBAL_HANDLER):
+        serving = _knowing(machine, name, serving)
+    return frozenset(address for endpoint in serving for address in addresses_for(endpoint, name))
+
+
+def _knowing(
+    machine: Machine, name: str, serving: tuple[PrivateEndpoint, ...]
+) -> tuple[PrivateEndpoint, ...]:
+    """Return the endpoints whose scope has the machine's configuration endpoint, or else all of its workspaces.
+
+    A single scope is not chosen from: whether that has them is for AMPLS404 and AMPLS407 to judge.
+    """
+    if len({scope.key for endpoint in serving for scope in scopes_of(endpoint)}) < 2:
+        return serving
+    own = machine.config_endpoint
+    rules = machine.data_collection_rules if own is None else ()
+    asked = {own.id} if own is not None else {used for rule in rules for used in rule.workspace_ids}
+    knowing = tuple(
+        each
+        for each in serving
+        if all(any(scope.contains(used) for scope in scopes_of(each)) for used in asked)
+    )
+    if not knowing:
+        raise NotReadError(
+            f"several private link scopes serve {name} near {machine.NOUN} {machine.label!r}, and none of them has "
+            f"{', '.join(ResourceId.parse(used).name for used in sorted(asked))}: which of them is right cannot be told"
+        )
+    return knowing
 
 
 def _near(estate: Estate, machine: Machine) -> tuple[PrivateEndpoint, ...]:

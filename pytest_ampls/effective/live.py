@@ -9,17 +9,20 @@ from typing import Final
 
 import msgspec
 
+from pytest_ampls.effective.boundaries import lacking
 from pytest_ampls.effective.name_resolution import (
     AnswerStatus,
     ComputedAnswer,
     can_route,
     endpoints_by_address,
     endpoints_reached,
+    scopes_of,
 )
-from pytest_ampls.effective.records import addresses_for
+from pytest_ampls.effective.records import addresses_for, record_of
 from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model.evidence import Answer
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
+from pytest_ampls.model.resource import needed
 from pytest_ampls.model.vantage import Resolver
 
 __all__ = [
@@ -165,7 +168,9 @@ def why_not_concerned(
 
     With a known VNet its configuration decides: DNS that leads to other endpoints, or that leads to none and
     has no way to this one. Without, or where its DNS server lies outside of what was read, the answers
-    decide: none is this endpoint's, and one is that of another.
+    decide: none is this endpoint's, and one is that of another. Where that other endpoint's addresses are what
+    the very zones hold that this endpoint keeps its records in, they were overwritten: this endpoint's clients
+    are answered the same, and the vantage point concerns it.
 
     Raises:
         EvidenceError: what decides was not read completely.
@@ -197,8 +202,36 @@ def _by_answers(endpoint: PrivateEndpoint, resolver: Resolver, found: Mapping[st
     owners = endpoints_by_address(endpoint.estate)
     if answered & endpoint.addresses or not any(address in owners for address in answered):
         return None
+    if any(_is_overwritten(endpoint, fqdn, live) for fqdn, live in found.items()):
+        return None
     others = {other.label: None for address in sorted(answered) for other in owners.get(address, ())}
     return (
         f"vantage point {resolver.name!r} answers with addresses of private endpoint "
         f"{', '.join(map(repr, others))}, with none of {endpoint.label!r}"
     )
+
+
+def _is_overwritten(endpoint: PrivateEndpoint, fqdn: str, live: LiveAnswer) -> bool:
+    """Tell whether an answer is what another endpoint wrote into the zones of this one, and does not stand in for it.
+
+    Another endpoint stands in where its scope has all members of this one's, and this one's VNet has a way to it.
+
+    Raises:
+        EvidenceError: zones, scopes, their members or VNets were not read.
+    """
+    addresses = live.answer.addresses
+    others = [
+        each for address in addresses for each in endpoints_by_address(endpoint.estate).get(address, ())
+    ]
+    if not others or frozenset(record_of(endpoint, fqdn) or ()) != frozenset(addresses):
+        return False
+    return not all(_stands_in(other, endpoint) for other in others)
+
+
+def _stands_in(other: PrivateEndpoint, endpoint: PrivateEndpoint) -> bool:
+    place = endpoint.estate.get(
+        VirtualNetwork, needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
+    )
+    if place is None or not can_route(place, other):
+        return False
+    return not any(lacking(theirs, own) for own in scopes_of(endpoint) for theirs in scopes_of(other))

@@ -25,6 +25,8 @@ _UNITS: Final = ("azuremonitoragent", "azuremonitor-coreagent", "azuremonitor-ag
 _ASSOCIATIONS: Final = "microsoft.insights/datacollectionruleassociations"
 _NICS: Final = "microsoft.network/networkinterfaces"
 _STALE: Final = "192.168.0.99"
+_OWN_DNS: Final = "public-gateway-answers"
+_PUBLIC_DNS: Final = "198.51.100.53"
 
 ERRORS: Final = {
     "mdsd-ods-403": "Failed to upload to ODS: 403, Datatype: LINUX_SYSLOGS_BLOB, RequestId: 5f2d1c7e-0f3b-4a58",
@@ -32,6 +34,10 @@ ERRORS: Final = {
         "Failed to fetch configuration: 403 Data collection endpoint must be used to access configuration over "
         "private link. ErrorCode:-2146172665"
     ),
+    "mdsd-no-token": (
+        "Failed to get MSI token from IMDS endpoint: http://169.254.169.254 ErrorCode:-2146041343"
+    ),
+    "mdsd-ssl-handshake": "Error in SSL handshake: unable to get local issuer certificate",
 }
 """Flaws of the agent's log to the line that they write."""
 
@@ -101,7 +107,9 @@ class Guest:
 
     @property
     def dns_servers(self) -> list[str]:
-        """The servers that DHCP gave the machine."""
+        """The servers that DHCP gave the machine, or the one that somebody chose on it."""
+        if _OWN_DNS in self.flaws:
+            return [_PUBLIC_DNS]
         options = self._index.by_id[self.network]["properties"].get("dhcpOptions", {})
         return options.get("dnsServers") or ["168.63.129.16"]
 
@@ -188,18 +196,41 @@ class Guest:
 
     def look_up(self, name: str) -> tuple[str, ...]:
         """Return the addresses that programs on the machine get for a name."""
-        return self.in_hosts_file(name) or self._resolution.look_up(self.network, name).addresses
+        held = self.in_hosts_file(name)
+        if held:
+            return held
+        if _OWN_DNS in self.flaws:
+            return self._resolution.look_up_publicly(name).addresses
+        return self._resolution.look_up(self.network, name).addresses
 
     def connect(self, address: str) -> str:
         """Return what comes of a connection to port 443: ``tls``, ``resigned``, or the reason in words."""
         if "guest-port-dropped" in self.flaws:
             return "no answer in time"
-        owners = [
-            nic
-            for nic in self._index.by_type.get(_NICS, [])
-            for part in nic["properties"]["ipConfigurations"]
-            if part["properties"].get("privateIPAddress") == address
-        ]
-        if address.startswith(("10.", "192.168.")) and not owners:
+        if address.startswith(("10.", "192.168.")) and not self._has_way_to(address):
             return "no answer in time"
         return "resigned" if "guest-chain-resigned" in self.flaws else "tls"
+
+    def _has_way_to(self, address: str) -> bool:
+        """Tell whether something in the machine's VNet, or in a peer of it, has an address, and no route drops it."""
+        places = {self.network, *self._resolution.peers(self.network)}
+        for nic in self._index.by_type.get(_NICS, []):
+            for part in nic["properties"]["ipConfigurations"]:
+                properties = part["properties"]
+                there = properties["subnet"]["id"].partition("/subnets/")[0].lower() in places
+                if there and properties.get("privateIPAddress") == address:
+                    return f"{address}/32" not in self._dropped
+        return False
+
+    @property
+    def _dropped(self) -> set[str]:
+        """The prefixes that the route tables of the machine's VNet drop."""
+        subnets = self._index.by_id[self.network]["properties"]["subnets"]
+        tables = (part["properties"].get("routeTable", {}).get("id", "").lower() for part in subnets)
+        return {
+            route["properties"]["addressPrefix"]
+            for table in tables
+            if table
+            for route in self._index.by_id[table]["properties"]["routes"]
+            if route["properties"]["nextHopType"] == "None"
+        }

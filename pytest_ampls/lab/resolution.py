@@ -112,6 +112,12 @@ class Resolution:
                 host = endpoint["properties"][key]["endpoint"].removeprefix("https://")
                 self._declare(host.lower(), private=self._is_scoped(endpoint))
 
+        for nic in by_type.get("microsoft.network/networkinterfaces", []):
+            for part in nic["properties"]["ipConfigurations"]:
+                link = part["properties"].get("privateLinkConnectionProperties", {})
+                for host in link.get("fqdns", ()) if link.get("groupId") == "blob" else ():
+                    self._declare(host, private=True)
+
     def _is_scoped(self, resource: Document) -> bool:
         """Say whether any scope holds a resource, by the scopes' own side of the membership."""
         wanted = resource["id"].lower()
@@ -203,10 +209,14 @@ class Resolution:
             return Outcome("SERVFAIL")
         return self._platform_answer("" if holder in self._meddling.public_networks else holder, name)
 
+    def look_up_publicly(self, name: str) -> Outcome:
+        """Return what a public resolver answers, which knows no private zone."""
+        return self._platform_answer("", name.lower().rstrip("."))
+
     def _holder_of(self, network: str, server: str) -> str | None:
         """Return the reachable VNet in which a machine has the address of a DNS server."""
         address = ipaddress.ip_address(server)
-        reachable = {network, *self._peers(network)}
+        reachable = {network, *self.peers(network)}
         for document in self.networks:
             key = document["id"].lower()
             prefixes = document["properties"]["addressSpace"]["addressPrefixes"]
@@ -214,7 +224,11 @@ class Resolution:
                 return key if server in self._taken else None
         return None
 
-    def _peers(self, network: str) -> set[str]:
+    def is_reachable(self, network_id: str, address: str) -> bool:
+        """Say whether an interface has an address, in a VNet or in one that it is peered with."""
+        return self._holder_of(network_id.lower(), address) is not None
+
+    def peers(self, network: str) -> set[str]:
         """Return the VNets connected with one, seen from both sides."""
 
         def remotes(key: str) -> set[str]:

@@ -120,6 +120,7 @@ _TYPES = (
     ),
     _type("Microsoft.Network/networkInterfaces", "2015-05-01-preview " + _NETWORK),
     _type("Microsoft.Network/networkSecurityGroups", _NETWORK),
+    _type("Microsoft.Network/routeTables", _NETWORK),
     _type("Microsoft.Network/virtualNetworks", _NETWORK),
     _type("Microsoft.Network/virtualNetworks/subnets", _NETWORK),
     _type("Microsoft.Network/virtualNetworks/virtualNetworkPeerings", _NETWORK),

@@ -10,8 +10,9 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import trustme
@@ -43,7 +44,7 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.settimeout(_SECONDS)
         with (
             contextlib.suppress(OSError),  # clients refuse certificates and versions: that is what they test
-            self.server.context.wrap_socket(self.request, server_side=True) as secure,
+            self.server.context().wrap_socket(self.request, server_side=True) as secure,
         ):
             secure.recv(1)
 
@@ -53,8 +54,12 @@ class _Server(socketserver.ThreadingTCPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, context: Callable[[], ssl.SSLContext], bound: socket.socket | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=bound is None)
+        if bound is not None:
+            self.socket.close()
+            self.socket = bound
+            self.server_activate()
         self.context = context
         self.thread = threading.Thread(
             target=self.serve_forever,
@@ -68,23 +73,44 @@ class _Server(socketserver.ThreadingTCPServer):
 class Endpoints:
     """The listeners. ``address_map`` leads from each address of a private endpoint to ``127.0.0.1:PORT``.
 
-    ``flaws`` maps addresses to one of :data:`FLAWS`; ``authority`` issues the certificates that are sound.
+    ``flaws`` maps addresses to one of :data:`FLAWS`; ``authority`` issues the certificates that are sound. Served are
+    the endpoints of all ``indexes``. From ``mends_at`` on, on the clock of :func:`time.monotonic`, all is sound.
     """
 
-    def __init__(self, index: Index, flaws: Mapping[str, str], authority: trustme.CA) -> None:
+    def __init__(
+        self,
+        indexes: Sequence[Index],
+        flaws: Mapping[str, str],
+        authority: trustme.CA,
+        *,
+        mends_at: float = float("inf"),
+    ) -> None:
         self._servers: dict[str, _Server] = {}
-        self._closed: list[socket.socket] = []
+        self._deaf: list[socket.socket] = []
+        self._mends_at = mends_at
+        self._opening: threading.Timer | None = None
         self.address_map: dict[str, str] = {}
-        names = _served(index)
-        hosts = sorted({_wildcard(name) for found in names.values() for name in found})
+        names: dict[str, tuple[str, ...]] = {}
+        for index in indexes:
+            for address, found in _served(index).items():
+                names[address] = (*names.get(address, ()), *found)
+        self._hosts = sorted({_wildcard(name) for found in names.values() for name in found})
+        self._sound = _context("", self._hosts, authority)
         for address in names:
             flaw = flaws.get(address, "")
-            port = self._deaf_port() if flaw == "port-443-dropped" else self._port(flaw, hosts, authority)
+            port = self._deaf_port() if flaw == "port-443-dropped" else self._port(flaw, authority)
             self.address_map[address] = f"127.0.0.1:{port}"
+        if self._deaf and mends_at != float("inf"):
+            self._opening = threading.Timer(max(0.0, mends_at - time.monotonic()), self._open)
+            self._opening.daemon = True
+            self._opening.start()
 
-    def _port(self, flaw: str, hosts: Iterable[str], authority: trustme.CA) -> int:
+    def _port(self, flaw: str, authority: trustme.CA) -> int:
         if flaw not in self._servers:
-            self._servers[flaw] = _Server(_context(flaw, hosts, authority))
+            flawed = _context(flaw, self._hosts, authority) if flaw else self._sound
+            self._servers[flaw] = _Server(
+                lambda: self._sound if time.monotonic() >= self._mends_at else flawed
+            )
         port: int = self._servers[flaw].server_address[1]
         return port
 
@@ -92,20 +118,29 @@ class Endpoints:
         """Return a port that is taken and does not listen: every connection to it is refused."""
         deaf = socket.socket()
         deaf.bind(("127.0.0.1", 0))
-        self._closed.append(deaf)
+        self._deaf.append(deaf)
         port: int = deaf.getsockname()[1]
         return port
 
+    def _open(self) -> None:
+        """Listen where nothing did."""
+        while self._deaf:
+            deaf = self._deaf.pop()
+            self._servers[f"port {deaf.getsockname()[1]}"] = _Server(lambda: self._sound, deaf)
+
     def stop(self) -> None:
         """Close the ports and wait for the threads that listen."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening.join(timeout=5.0)
         for server in self._servers.values():
             server.shutdown()
             server.thread.join(timeout=5.0)
             server.server_close()
-        for deaf in self._closed:
+        for deaf in self._deaf:
             deaf.close()
         self._servers.clear()
-        self._closed.clear()
+        self._deaf.clear()
 
 
 def _served(index: Index) -> dict[str, tuple[str, ...]]:

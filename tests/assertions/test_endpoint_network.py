@@ -11,7 +11,7 @@ from pytest_ampls.assertions import (
     assert_route_to_endpoint,
     assert_subnet_capacity,
 )
-from pytest_ampls.errors import AccessDeniedError, DocumentError, EvidenceError
+from pytest_ampls.errors import AccessDeniedError, ConfigurationError, DocumentError, EvidenceError
 from tests.assertions.machines import findings, observed, why_not_applicable
 from tests.builders import ENDPOINTS, NICS, VNETS, Document, denied, resource_id
 from tests.private_estate import NetworkBlueprint, endpoint, private_estate, vnet
@@ -209,5 +209,5 @@ def test_policies_that_are_not_told_are_unverified(plan: NetworkBlueprint) -> No
 
 def test_policies_that_do_not_exist(plan: NetworkBlueprint) -> None:
     """An expectation that no subnet can meet is a mistake of the test."""
-    with pytest.raises(ValueError, match="expected='off' is none of Disabled"):
+    with pytest.raises(ConfigurationError, match="expected='off' is none of Disabled"):
         list(assert_endpoint_network_policies.check(endpoint(plan.build()), expected="off"))

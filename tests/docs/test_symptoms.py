@@ -35,6 +35,15 @@ def test_a_symptom_leads_to_rules_that_exist_or_says_why_to_none(symptom: Sympto
     assert symptom.cause.endswith(".")
 
 
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.id)
+def test_a_symptom_can_be_seen_in_the_lab_or_says_why_not(symptom: Symptom) -> None:
+    """Each row has a fault that the guard of the catalogue runs, or says why nothing in an estate can show it."""
+    run = {name for name in symptom.faults if faults()[name].breaks}
+    assert run == set(symptom.faults)
+    assert bool(run) != bool(symptom.fix)
+    assert not symptom.fix or re.search(r"\bno rule\b|\brules\b.+\bunverified\b", symptom.fix)
+
+
 @pytest.mark.parametrize(
     ("fault", "rules"),
     [(fault, symptom.rules) for symptom in SYMPTOMS for fault in symptom.faults],

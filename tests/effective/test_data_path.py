@@ -179,13 +179,6 @@ def test_an_implicit_identity_is_reported_and_stops_nothing() -> None:
     assert [(check.rule, len(check.minor)) for check in stage.checks] == [("AMPLS503", 1)]
 
 
-def test_a_machine_that_shook_hands_has_a_way() -> None:
-    """A missing peering is a minor finding where the machine got through all the same, by a gateway, say."""
-    path = path_of(looked_at("hub-and-spoke+spoke-not-peered"), "spoke1")
-    assert path.first_broken is None
-    assert [check.rule for check in path.stages[5].checks if check.minor] == ["AMPLS207"]
-
-
 def test_the_chain_names_what_stands_between() -> None:
     """The chain leads from the network and the identity to the live answers."""
     links = {link.noun: link.names for link in path_of(Estate(lab_snapshot("hub-and-spoke")), "spoke1").chain}

@@ -47,14 +47,15 @@ def test_the_rule_reports_breaks_of_their_own_as_well() -> None:
 
 
 def test_the_rule_holds_on_a_machine_that_was_looked_at() -> None:
-    """With its guest a healthy machine passes; without, only where the test says what need not be seen."""
-    assert_data_path(machine(looked_at("hub-and-spoke"), "spoke1"))
+    """With its guest and its rows a healthy machine passes; without, only where the test says what need not be seen."""
+    assert_data_path(machine(looked_at("hub-and-spoke"), "spoke1"), unseen=(10,))
+    assert_data_path(machine(Estate(lab_snapshot("hub-and-spoke", guests=True, logs=True)), "spoke1"))
     blind = machine(Estate(lab_snapshot("hub-and-spoke")), "spoke1")
     with pytest.raises(NotReadError, match=r"stage 2 of 'spoke1' .* was not looked at: .*--ampls-guests"):
         assert_data_path(blind)
     assert_data_path(blind, unseen=EVERYTHING_BUT_CONFIGURATION)
-    with pytest.raises(NotReadError, match="stage 10"):
-        assert_data_path(machine(looked_at("hub-and-spoke"), "spoke1"), unseen=())
+    with pytest.raises(NotReadError, match=r"stage 10 .*--ampls-logs"):
+        assert_data_path(machine(looked_at("hub-and-spoke"), "spoke1"))
 
 
 def test_the_rule_is_unverified_where_evidence_was_denied() -> None:

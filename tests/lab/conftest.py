@@ -8,6 +8,7 @@ import pytest
 
 from pytest_ampls.lab import Lab
 from tests.lab.arm_client import ArmClient
+from tests.lab.log_client import LogClient
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,9 @@ def healthy() -> Iterator[Lab]:
 def arm(healthy: Lab) -> ArmClient:
     """A client of the healthy estate."""
     return ArmClient(healthy)
+
+
+@pytest.fixture(scope="session")
+def logs(healthy: Lab) -> LogClient:
+    """A client of the healthy estate's Log Analytics."""
+    return LogClient(healthy)

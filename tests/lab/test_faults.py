@@ -11,7 +11,17 @@ from pytest_ampls.lab import Lab, faults
 _ESTATE_FAULTS = [fault for fault in faults().values() if fault.kind == "estate"]
 
 # Documents that change by nature of the fault; everything else stays below a dozen.
-_MANY = {"too-many-rules": 60, "second-scope-in-vnet": 37, "zone-group-without-records": 16}
+_MANY = {
+    "too-many-rules": 60,
+    "second-scope-in-vnet": 37,
+    "second-scope-overwrites": 45,
+    "second-scope-deletes-records": 45,
+    "second-scope-beside": 40,
+    "zone-group-without-records": 16,
+    "rule-endpoint-of-another-scope": 60,
+    "endpoint-made-anew": 20,
+    "later-workspace-unrecorded": 14,
+}
 
 
 def _by_id(spec: str) -> dict[str, dict[str, Any]]:
@@ -82,6 +92,28 @@ def test_joining_the_scope_brings_the_names_along() -> None:
     assert len(names) == 3
     addresses = {documents[key]["properties"]["aRecords"][0]["ipv4Address"] for key in names}
     assert addresses == {"192.168.0.83", "192.168.0.84", "192.168.0.85"}
+
+
+def test_a_second_scope_takes_the_shared_records_only() -> None:
+    """The last to write wins the names that all scopes have; names of a single resource stay and are added to."""
+    healthy, documents = _HEALTHY["hub-and-spoke"], _by_id("hub-and-spoke+second-scope-overwrites")
+    records = {key: each for key, each in documents.items() if each["type"].endswith("privateDnsZones/A")}
+    taken = {each["name"] for key, each in records.items() if key in healthy and each != healthy[key]}
+    assert taken >= {"api", "global.handler.control", "global.in.ai", "westeurope-5.in.ai", "live"}
+    for key, each in records.items():
+        (address,) = (entry["ipv4Address"] for entry in each["properties"]["aRecords"])
+        assert address.startswith("10.9.0.") == (each["name"] in taken or key not in healthy)
+
+
+def test_workspaces_of_a_region_share_an_address() -> None:
+    """A workspace that joins later gets the address that its region has already, and needs no other member."""
+    documents = _by_id("hub-and-spoke+later-workspace-unrecorded")
+    (endpoint,) = (d for d in documents.values() if d["type"] == "Microsoft.Network/privateEndpoints")
+    ods = [e for e in endpoint["properties"]["customDnsConfigs"] if ".ods." in e["fqdn"]]
+    assert len(ods) == 2
+    assert ods[0]["ipAddresses"] == ods[1]["ipAddresses"]
+    before = {key for key in _HEALTHY["hub-and-spoke"] if "/privatelinkresources/" in key}
+    assert all(documents[key] == _HEALTHY["hub-and-spoke"][key] for key in before)
 
 
 def test_scopes_share_zones_keeps_the_other_scope() -> None:

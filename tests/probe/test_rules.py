@@ -15,7 +15,7 @@ from pytest_ampls.assertions import (
 )
 from pytest_ampls.assertions.transport import _on_address
 from pytest_ampls.catalogue import Rule, Verdict, judgements
-from pytest_ampls.errors import EvidenceError, NotReadError, UnreachableError
+from pytest_ampls.errors import ConfigurationError, EvidenceError, NotReadError, UnreachableError
 from pytest_ampls.lab import Lab, LabError, faults
 from pytest_ampls.model import Estate, Gap, GapKind, PrivateEndpoint
 from tests.assertions.machines import findings, why_not_applicable
@@ -152,7 +152,7 @@ def test_another_minimum() -> None:
     found = list(assert_tls_minimum.check(subject, minimum="TLSv1.3"))
     assert len(found) == len(subject.estate.snapshot.handshakes)
     assert {finding.observed for finding in found} == {"TLSv1.2 accepted, where offered alone"}
-    with pytest.raises(ValueError, match=r"minimum='1\.2' is none of TLSv1"):
+    with pytest.raises(ConfigurationError, match=r"minimum='1\.2' is none of TLSv1"):
         list(assert_tls_minimum.check(subject, minimum="1.2"))
 
 

@@ -17,6 +17,8 @@ from tests.world.world import DNS_SERVER, ESTATE, World
 
 __all__ = [
     "VICTIM",
+    "a_scope_without_the_resources_overwrote_the_records",
+    "address_gone",
     "agent_stopped",
     "another_scope_overwrote_the_records",
     "chain_resigned",
@@ -50,20 +52,33 @@ def another_scope_overwrote_the_records(world: World) -> Iterator[None]:
 
     Names of a single resource stay: both scopes have the shared ones, and the last to write wins.
     """
-    with world.serving(f"{ESTATE}+second-scope-in-vnet") as estate:
-        other = next(each for each in estate.endpoints if each.name != world.estate.endpoints[0].name)
+    with world.serving(f"{ESTATE}+second-scope-in-vnet") as estate, _second_endpoint(world, estate) as other:
         overwritten = {
             estate.private_zone(name): (address,)
-            for name, address in other.names.items()
+            for name, address in other.items()
             if name.endswith(".monitor.azure.com") and not name.startswith("dce-")
         }
-        addresses = sorted(set(other.names.values()))
-        try:
-            world.front.ip(*(f"addr add {address}/24 dev eth0" for address in addresses))
-            with world.being(_with_records(estate, overwritten)):
-                yield
-        finally:
-            world.front.ip(*(f"addr del {address}/24 dev eth0" for address in reversed(addresses)))
+        with world.being(_with_records(estate, overwritten)):
+            yield
+
+
+@contextmanager
+def a_scope_without_the_resources_overwrote_the_records(world: World) -> Iterator[None]:
+    """The same, by the documents' own account, and the second scope has none of the resources that machines use."""
+    with world.serving(f"{ESTATE}+second-scope-beside") as estate, _second_endpoint(world, estate):
+        yield
+
+
+@contextmanager
+def _second_endpoint(world: World, estate: Estate) -> Iterator[Mapping[str, str]]:
+    """Let the addresses of an estate's second endpoint answer like those of the first; yields its names."""
+    (other,) = (each for each in estate.endpoints if each.name != world.estate.endpoints[0].name)
+    addresses = sorted(set(other.names.values()))
+    try:
+        world.front.ip(*(f"addr add {address}/24 dev eth0" for address in addresses))
+        yield other.names
+    finally:
+        world.front.ip(*(f"addr del {address}/24 dev eth0" for address in reversed(addresses)))
 
 
 def _with_records(estate: Estate, records: Mapping[str, tuple[str, ...]]) -> Estate:
@@ -120,6 +135,17 @@ def port_443_dropped(world: World) -> Iterator[None]:
         yield
     finally:
         world.front.ip(f"rule del {lost}")
+
+
+@contextmanager
+def address_gone(world: World) -> Iterator[None]:
+    """Nothing at all answers at the endpoint's address for uploads: no interface has it any more."""
+    (lost,) = {address for name, address in world.estate.private_names.items() if ".ods." in name}
+    try:
+        world.front.ip(f"addr del {lost}/24 dev eth0")
+        yield
+    finally:
+        world.front.ip(f"addr add {lost}/24 dev eth0")
 
 
 @contextmanager

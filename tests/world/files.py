@@ -139,8 +139,8 @@ class Keys:
         self.authority_hash = hashed.stdout.strip()
 
     def certify(self, names: Iterable[str]) -> None:
-        """Write a certificate for these names by each authority."""
-        every = tuple(names)
+        """Write a certificate by each authority: for all hosts of these names' domains, as Azure's are."""
+        every = sorted({f"*.{name.partition('.')[2]}" for name in names})
         for name, authority in self._authorities.items():
             leaf = authority.issue_cert(*every)
             leaf.private_key_pem.write_to_path(self.folder / f"{name}.key")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from pytest_ampls import diagnose
@@ -28,12 +29,21 @@ LIVE = {"AMPLS310": frozenset({"ampls-hub"}), "AMPLS311": frozenset({"ampls-hub"
 LOOKED = [f"AMPLS{number}" for number in (310, 311, 313, *range(520, 528), 901, 902, 903)]
 
 
+ENDPOINT = frozenset({"ampls"})
+
+
 class Case(NamedTuple):
-    """A fault, the rules that must find it (and on what), and the machine's first broken link by stage and rule."""
+    """A fault, the rules that must find it (and on what), and the machine's first broken link by stage and rule.
+
+    ``unguested`` is that link where the machine's guest tells nothing, ``blinded`` are the rules that cannot be
+    verified.
+    """
 
     fault: Callable[[World], AbstractContextManager[object]]
     broken: Mapping[str, frozenset[str]]
     first: tuple[int | None, str | None]
+    unguested: tuple[int | None, str | None] | None = None
+    blinded: Mapping[str, frozenset[str]] = {}
 
 
 CASES = {
@@ -78,7 +88,28 @@ CASES = {
         },
         (6, "AMPLS310"),
     ),
+    "scope without the resources overwrote": Case(
+        faults.a_scope_without_the_resources_overwrote_the_records,
+        {
+            "AMPLS103": frozenset({"amplstest12345"}),
+            "AMPLS202": frozenset({"hub"}),
+            "AMPLS303": frozenset({"privatelink.blob.core.windows.net", "privatelink.monitor.azure.com"}),
+            "AMPLS304": NETWORKS,
+            "AMPLS404": ALL - {"onprem1"} | {"uniform"},
+            "AMPLS407": ALL - {"onprem1"} | {"uniform"},
+            "AMPLS522": ALL,
+            **LIVE,
+        },
+        (6, "AMPLS303"),
+    ),
     "port 443 dropped": Case(faults.port_443_dropped, {"AMPLS523": ONE}, (6, "AMPLS523")),
+    "address gone": Case(
+        faults.address_gone,
+        {"AMPLS523": LINUX, "AMPLS903": ENDPOINT},
+        (9, "AMPLS523"),
+        unguested=(9, "AMPLS903"),
+        blinded={"AMPLS901": ENDPOINT, "AMPLS902": ENDPOINT},
+    ),
     "TLS 1.0 only": Case(
         faults.tls_1_0_only, {"AMPLS523": LINUX, "AMPLS901": frozenset({"ampls"})}, (6, "AMPLS523")
     ),
@@ -101,8 +132,11 @@ CASES = {
 }
 
 
-def _diagnosis(snapshot: Path) -> dict[str, Any]:
-    text, _ = diagnose.run(Estate(load(snapshot)), [VICTIM], form="json")
+def _diagnosis(snapshot: Path, *, guests: bool = True) -> dict[str, Any]:
+    evidence = load(snapshot)
+    if not guests:
+        evidence = msgspec.structs.replace(evidence, guests=())
+    text, _ = diagnose.run(Estate(evidence), [VICTIM], form="json")
     machine: dict[str, Any] = json.loads(text)["machines"][0]
     return machine
 
@@ -131,10 +165,13 @@ def test_a_fault_is_found_and_named(world: World, tmp_path: Path, name: str) -> 
     with case.fault(world):
         judged = world.plugin("--ampls-probe", f"--ampls-snapshot-out={snapshot}")
     assert judged.broken == case.broken, judged.text
-    assert judged.unverified == {}, judged.text
+    assert judged.unverified == case.blinded, judged.text
     assert judged.code == 1
     found = _diagnosis(snapshot)
     assert (found["firstBroken"], found["rule"]) == case.first
+    if case.unguested is not None:
+        found = _diagnosis(snapshot, guests=False)
+        assert (found["firstBroken"], found["rule"]) == case.unguested
 
 
 def test_a_fault_leaves_no_trace(world: World) -> None:
@@ -160,6 +197,16 @@ def test_the_data_path_is_diagnosed_on_the_runner(world: World) -> None:
     assert code == diagnose.BROKEN, text
     assert f"{VICTIM}'s data stops at stage 9" in text
     assert "privatelink.ods.opinsights.azure.com" in text
+
+
+def test_every_stage_of_a_healthy_machine_holds(world: World) -> None:
+    """With guests, probes and log rows nothing is left unseen, and the run ends well."""
+    code, text = world.diagnose(
+        f"--ampls-diagnose={VICTIM}", "--ampls-probe", "--ampls-logs", "--ampls-diagnose-format=json"
+    )
+    assert code == diagnose.HELD, text
+    told = json.JSONDecoder().raw_decode(text, text.index("{"))[0]["machines"][0]
+    assert [stage["verdict"] for stage in told["stages"]] == ["held"] * 10
 
 
 def test_a_guest_with_another_key_is_not_believed(world: World) -> None:

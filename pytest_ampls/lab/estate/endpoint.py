@@ -296,9 +296,16 @@ def admit_members(estate: Estate, endpoint: Document, resources: Iterable[Docume
     nic = estate.get(properties["networkInterfaces"][0]["id"])
     configurations = nic["properties"]["ipConfigurations"]
     highest = max(ipaddress.ip_address(entry["properties"]["privateIPAddress"]) for entry in configurations)
-    for number, member in enumerate(members, start=1):
-        address = str(highest + number)
-        configurations.append(_configuration(nic["id"], properties["subnet"]["id"], member, address))
+    placed = {_member_name(entry): entry["properties"] for entry in configurations}
+    added: list[str] = []
+    for member in members:
+        address = str(highest + len(added) + 1)
+        if member.name in placed:  # one address serves the workspaces of a region
+            address = placed[member.name]["privateIPAddress"]
+            placed[member.name]["privateLinkConnectionProperties"]["fqdns"] += member.fqdns
+        else:
+            added.append(member.name)
+            configurations.append(_configuration(nic["id"], properties["subnet"]["id"], member, address))
         properties["customDnsConfigs"] += [{"fqdn": fqdn, "ipAddresses": [address]} for fqdn in member.fqdns]
     groups = estate.children(endpoint["id"], "Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
     for group in groups:
@@ -309,8 +316,13 @@ def admit_members(estate: Estate, endpoint: Document, resources: Iterable[Docume
         group["properties"] = _zone_group(endpoint, zones)["properties"]
     scope_id = properties["privateLinkServiceConnections"][0]["properties"]["privateLinkServiceId"]
     required = estate.get(f"{scope_id}/privateLinkResources/{GROUP_ID}")
-    required["properties"]["requiredMembers"] += [member.name for member in members]
+    required["properties"]["requiredMembers"] += added
     write_records(estate, endpoint)
+
+
+def _member_name(configuration: dict[str, Any]) -> str:
+    name: str = configuration["properties"]["privateLinkConnectionProperties"]["requiredMemberName"]
+    return name
 
 
 def forget_members(estate: Estate, names: set[str], endpoints: Iterable[Document] | None = None) -> None:

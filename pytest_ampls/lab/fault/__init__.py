@@ -13,9 +13,12 @@ from pytest_ampls.lab.fault import (
     forwarding,
     guest,
     index,
+    logs,
     naming,
     network,
+    overwriting,
     packet_filter,
+    reach,
     scope,
     wire,
 )
@@ -27,6 +30,8 @@ __all__ = ["Fault", "Meddling", "faults", "inflict"]
 # Named, so that nothing takes the imports for unused ones.
 _DECLARED = (
     scope,
+    logs,
+    reach,
     endpoint,
     naming,
     forwarding,
@@ -38,11 +43,12 @@ _DECLARED = (
     guest,
     network,
     packet_filter,
+    overwriting,
 )
 
 
 def faults() -> Mapping[str, Fault]:
     """Return every fault by name: estate faults in the order of the rules they break, then the others."""
-    kinds = ("estate", "guest", "probe", "dns", "wire")
+    kinds = ("estate", "guest", "probe", "logs", "dns", "wire")
     ordered = sorted(registered().values(), key=lambda fault: (kinds.index(fault.kind), fault.breaks[:1]))
     return MappingProxyType({fault.name: fault for fault in ordered})

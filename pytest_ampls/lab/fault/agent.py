@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ampls.lab.estate import compute
-from pytest_ampls.lab.fault.pick import client, extension, site_of
+from pytest_ampls.lab.fault.pick import client, extension, first, site_of, zone
 from pytest_ampls.lab.fault.registry import estate_fault
 from pytest_ampls.lab.store import Document, Estate
 
@@ -75,9 +75,8 @@ def flexible_set_without_identity(estate: Estate) -> None:
     del _flexible_set(estate)["identity"]
 
 
-@estate_fault("legacy-agent", "a machine still has the retired agent", breaks="507", estates=_EVERYWHERE)
-def legacy_agent(estate: Estate) -> None:
-    """Leave the Log Analytics agent's extension on a machine."""
+def _legacy_agent(estate: Estate, workspace_id: str, state: str) -> None:
+    """Put the Log Analytics agent's extension on a machine."""
     machine = client(estate)
     estate.add(
         {
@@ -87,11 +86,31 @@ def legacy_agent(estate: Estate) -> None:
             "location": machine["location"],
             "properties": {
                 "autoUpgradeMinorVersion": True,
-                "provisioningState": "Succeeded",
+                "provisioningState": state,
                 "publisher": "Microsoft.EnterpriseCloud.Monitoring",
                 "type": "OmsAgentForLinux",
                 "typeHandlerVersion": "1.13",
-                "settings": {"workspaceId": "00000000-0000-0000-0000-000000000000"},
+                "settings": {"workspaceId": workspace_id},
             },
         }
     )
+
+
+@estate_fault("legacy-agent", "a machine still has the retired agent", breaks="507", estates=_EVERYWHERE)
+def legacy_agent(estate: Estate) -> None:
+    """Leave the Log Analytics agent's extension on a machine."""
+    _legacy_agent(estate, "00000000-0000-0000-0000-000000000000", "Succeeded")
+
+
+@estate_fault(
+    "legacy-agent-refused",
+    "the retired agent could not be onboarded: the oms zone is not linked, the workspace takes nothing publicly",
+    breaks="301 309 310 311 507",
+)
+def legacy_agent_refused(estate: Estate) -> None:
+    """Leave the retired agent only the public way to the workspace, which refuses it (exit code 5)."""
+    oms = zone(estate, "oms.opinsights.azure.com")
+    for link in estate.children(oms["id"], "Microsoft.Network/privateDnsZones/virtualNetworkLinks"):
+        estate.remove(link["id"])
+    workspace = first(estate, "Microsoft.OperationalInsights/workspaces")
+    _legacy_agent(estate, workspace["properties"]["customerId"], "Failed")

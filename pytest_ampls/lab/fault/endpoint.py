@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
-from pytest_ampls.lab.estate import network
-from pytest_ampls.lab.estate.endpoint import add_private_endpoint
+from pytest_ampls.lab.estate import monitor, network
+from pytest_ampls.lab.estate.endpoint import add_private_endpoint, admit_members
 from pytest_ampls.lab.estate.members import PUBLIC_ZONES, private_zone_name
 from pytest_ampls.lab.estate.monitor import add_to_scope, private_link_scope
 from pytest_ampls.lab.estate.site import Site
-from pytest_ampls.lab.fault.pick import first, record, scope_connection, site_of
+from pytest_ampls.lab.fault.pick import client, first, record, scope_connection, site_of, zone
 from pytest_ampls.lab.fault.registry import estate_fault
-from pytest_ampls.lab.store import Document, Estate
+from pytest_ampls.lab.store import Document, Estate, guid
 
 __all__: list[str] = []
 
@@ -91,6 +92,59 @@ def zone_group_without_records(estate: Estate) -> None:
 
 
 @estate_fault(
+    "zone-group-lacks-blob",
+    "nobody made the blob zone: the zone group lacks it, and the solution packs' name is public",
+    breaks="203 301 302 309 310 311",
+)
+def zone_group_lacks_blob(estate: Estate) -> None:
+    """Take the blob zone out of the group, and the zone itself out of the estate."""
+    configs = _configs(estate)
+    configs[:] = [config for config in configs if "blob" not in config["name"]]
+    gone = zone(estate, "blob.core.windows.net")["id"].lower()
+    for key in [key for key, _ in estate.items() if key == gone or key.startswith(f"{gone}/")]:
+        estate.remove(key)
+
+
+@estate_fault(
+    "later-workspace-unrecorded",
+    "a workspace joined the scope later, and the zone group does not name the ods zone",
+    breaks="203 302 310 311",
+)
+def later_workspace_unrecorded(estate: Estate) -> None:
+    """Add a workspace and a rule that sends to it; the first workspace's ods record was made by hand."""
+    zone_group_incomplete(estate)
+    site, machine = site_of(estate), client(estate)
+    workspace = monitor.workspace(site, "later", guid("customer", "later"))
+    rule = monitor.collection_rule(site, "dcr-later", "Linux", workspace)
+    site.add(workspace, rule, monitor.rule_association(machine["id"], "dcr-later-association", rule["id"]))
+    monitor.add_to_scope(site, first(estate, "Microsoft.Insights/privateLinkScopes"), workspace)
+    admit_members(estate, first(estate, _ENDPOINT), [workspace])
+
+
+@estate_fault(
+    "endpoint-made-anew",
+    "the endpoint was deleted and made anew without a zone group: all records have its old addresses",
+    breaks="203 303 310 311",
+)
+def endpoint_made_anew(estate: Estate) -> None:
+    """Give the endpoint other addresses; the records are hand-made, and nobody followed."""
+    endpoint = first(estate, _ENDPOINT)
+    nic = estate.get(endpoint["properties"]["networkInterfaces"][0]["id"])
+    for configuration in nic["properties"]["ipConfigurations"]:
+        properties = configuration["properties"]
+        properties["privateIPAddress"] = _newer(properties["privateIPAddress"])
+    for entry in endpoint["properties"]["customDnsConfigs"]:
+        entry["ipAddresses"] = [_newer(address) for address in entry["ipAddresses"]]
+    estate.remove(first(estate, _GROUP)["id"])
+    for made in estate.of_type("Microsoft.Network/privateDnsZones/A"):
+        made["properties"].pop("metadata", None)
+
+
+def _newer(address: str) -> str:
+    return str(ip_address(address) + 32)
+
+
+@estate_fault(
     "zone-group-dangling-zone", "the zone group names a zone that does not exist any more", breaks="204"
 )
 def zone_group_dangling_zone(estate: Estate) -> None:
@@ -126,8 +180,8 @@ def endpoint_address_outside_subnet(estate: Estate) -> None:
 def _zones_of_their_own(site: Site) -> list[Document]:
     """Add five zones that are linked to nothing."""
     zones = [network.private_dns_zone(site, private_zone_name(name)) for name in PUBLIC_ZONES]
-    for zone in zones:
-        site.add(zone, network.start_of_authority(zone))
+    for made in zones:
+        site.add(made, network.start_of_authority(made))
     return zones
 
 

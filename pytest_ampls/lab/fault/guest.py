@@ -24,6 +24,12 @@ _GUEST_FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "guest-chain-resigned": ("a firewall breaks a machine's TLS open and signs it anew", "523"),
     "mdsd-ods-403": ("a machine's agent is refused by the workspace's ingestion", "524"),
     "mdsd-dce-403": ("a machine's agent is refused its configuration over private link", "524"),
+    "mdsd-no-token": ("a machine's agent got no token from the instance metadata service", "524"),
+    "mdsd-ssl-handshake": ("a machine's agent could not agree on TLS", "524"),
+    "public-gateway-answers": (
+        "a machine has a DNS server of its own choice, and the public endpoints answer it",
+        "522",
+    ),
     "chunk-missing": ("a machine's agent has not downloaded its rules", "525"),
     "gcs-mode": ("a machine's agent is in its legacy mode", "526"),
     "disk-full": ("a machine's disk is nearly full", "527"),

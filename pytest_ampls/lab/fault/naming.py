@@ -45,6 +45,19 @@ def spoke_bypasses_hub_dns(estate: Estate) -> None:
     del find_network(estate, "spoke1")["properties"]["dhcpOptions"]
 
 
+@estate_fault(
+    "zones-linked-elsewhere",
+    "the zones are linked to the hub and to one spoke, and another spoke asks the platform's resolver",
+    breaks="301 310 311",
+)
+def zones_linked_elsewhere(estate: Estate) -> None:
+    """Link every zone to the neighbour of the spoke that needs them."""
+    spoke, neighbour = (find_network(estate, name) for name in ("spoke1", "spoke2"))
+    del spoke["properties"]["dhcpOptions"]
+    for name in PUBLIC_ZONES:
+        estate.add(network.zone_link(zone(estate, name), neighbour))
+
+
 @estate_fault("record-missing", "the record of one shared name is missing", breaks="302 310 311")
 def record_missing(estate: Estate) -> None:
     """Delete the record of the query endpoint."""
@@ -56,6 +69,16 @@ def record_stale(estate: Estate) -> None:
     """Point the record of the query endpoint to an address nothing has."""
     properties = record(estate, "monitor.azure.com", "api")["properties"]
     properties["aRecords"] = [{"ipv4Address": "192.168.0.99"}]
+
+
+@estate_fault(
+    "record-empty", "the record set of the agents' handler was made and never filled", breaks="302 310 311"
+)
+def record_empty(estate: Estate) -> None:
+    """Take the address out of a record set, and the platform's note: the name exists, and has none (NODATA)."""
+    properties = record(estate, "monitor.azure.com", "global.handler.control")["properties"]
+    properties["aRecords"] = []
+    del properties["metadata"]
 
 
 @estate_fault(

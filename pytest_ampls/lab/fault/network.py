@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pytest_ampls.lab.estate.network import zone_link
-from pytest_ampls.lab.fault.pick import first, network
-from pytest_ampls.lab.fault.registry import Meddling, estate_fault, probe_fault
+from pytest_ampls.lab.estate.routes import attach_table, route, route_table
+from pytest_ampls.lab.fault.pick import first, network, site_of
+from pytest_ampls.lab.fault.registry import Meddling, estate_fault, guest_fault, probe_fault
 from pytest_ampls.lab.store import Document, Estate
 
 __all__: list[str] = []
@@ -76,6 +77,41 @@ def peering_access_blocked(estate: Estate) -> None:
 def endpoint_policies_enabled(estate: Estate) -> None:
     """Enable network security groups and routes for private endpoints."""
     _endpoint_subnet(estate)["properties"]["privateEndpointNetworkPolicies"] = "Enabled"
+
+
+def _table(estate: Estate) -> Document:
+    """Give the machines of a spoke a route table."""
+    table = route_table(site_of(estate), "rt-spoke1")
+    attach_table(table, network(estate, "spoke1"), "vm")
+    return estate.add(table)
+
+
+@estate_fault(
+    "firewall-bypassed",
+    "a spoke's routes lead to the hub's firewall, and the endpoint's own routes go around it",
+    breaks="209",
+    expects="209 expected Enabled",
+)
+def firewall_bypassed(estate: Estate) -> None:
+    """Route the hub's addresses to an appliance: without network policies each /32 of the endpoint is more specific."""
+    table = _table(estate)
+    for name, prefix in (("hub", "192.168.0.0/24"), ("everything", "0.0.0.0/0")):
+        hop = route(table["id"], f"{name}-by-firewall", prefix, "VirtualAppliance", "192.168.0.62")
+        table["properties"]["routes"].append(hop)
+
+
+@guest_fault(
+    "route-blackholed",
+    "a spoke's routes drop what goes to the endpoint's addresses",
+    breaks="523",
+    estates="hub-and-spoke",
+)
+def route_blackholed(estate: Estate, _meddling: Meddling, _argument: str | None) -> None:
+    """Route each address of the endpoint to nowhere: as specific as the endpoint's own routes, and these lose."""
+    table = _table(estate)
+    entries = first(estate, _ENDPOINT)["properties"]["customDnsConfigs"]
+    for address in dict.fromkeys(entry["ipAddresses"][0] for entry in entries):
+        table["properties"]["routes"].append(route(table["id"], f"drop-{address}", f"{address}/32", "None"))
 
 
 _PROBE_FAULTS: Final[Mapping[str, tuple[str, str, str]]] = {

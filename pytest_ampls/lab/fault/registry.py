@@ -18,10 +18,12 @@ __all__ = [
     "Fault",
     "Lag",
     "Meddling",
+    "QueryFlaws",
     "dns_fault",
     "estate_fault",
     "guest_fault",
     "inflict",
+    "logs_fault",
     "probe_fault",
     "registered",
     "wire_fault",
@@ -49,6 +51,27 @@ Lag = Callable[[list[dict[str, Any]]], None]
 
 
 @dataclass
+class QueryFlaws:
+    """How the query service of Log Analytics misbehaves, and what is wrong with its rows.
+
+    ``from_internet`` puts the client on public networks, ``without_role`` takes its role, ``throttled`` is how many
+    queries of each workspace are refused first, ``delay`` the seconds that a query takes, ``partial`` leaves out half
+    of the machines, ``empty_body`` everything. ``missing``, ``stale`` and ``public`` are lower-cased ids of machines
+    that send no heartbeats, sent the last one hours ago, or send them over the internet.
+    """
+
+    from_internet: bool = False
+    without_role: bool = False
+    throttled: int = 0
+    delay: float = 0.0
+    partial: bool = False
+    empty_body: bool = False
+    missing: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
+    public: set[str] = field(default_factory=set)
+
+
+@dataclass
 class Meddling:
     """How a lab misbehaves: filled by wire and DNS faults before it starts.
 
@@ -71,6 +94,7 @@ class Meddling:
     endpoint_flaws: dict[str, str] = field(default_factory=dict)
     tampers: list[Tamper] = field(default_factory=list)
     nameservers_down: bool = False
+    queries: QueryFlaws = field(default_factory=QueryFlaws)
 
 
 Cause = Callable[[Estate, Meddling, "str | None"], None]
@@ -80,9 +104,11 @@ Cause = Callable[[Estate, Meddling, "str | None"], None]
 class Fault:
     """One fault.
 
-    ``kind`` is ``estate`` (documents changed), ``wire``, ``dns``, ``guest`` or ``probe`` (the lab misbehaves).
+    ``kind`` is ``estate`` (documents changed), or ``wire``, ``dns``, ``guest``, ``probe``, ``logs`` (misbehaviour).
     ``breaks`` are the ids of the rules that must turn red, ``blinds`` of those that cannot be verified then,
     ``estates`` the estates it applies to, ``argument`` what its optional argument means, None when it takes none.
+    ``expects`` are the expectations under which it shows, (rule, keyword, value), where the defaults are content
+    with it.
     """
 
     name: str
@@ -92,6 +118,7 @@ class Fault:
     blinds: tuple[str, ...] = ()
     estates: tuple[str, ...] = ("hub-and-spoke",)
     argument: str | None = None
+    expects: tuple[tuple[str, str, str], ...] = ()
     cause: Cause = field(repr=False, compare=False)
 
 
@@ -110,12 +137,14 @@ def _register(fault: Fault) -> None:
 
 
 def estate_fault(
-    name: str, title: str, *, breaks: str, estates: str = "hub-and-spoke"
+    name: str, title: str, *, breaks: str, estates: str = "hub-and-spoke", expects: str = "", blinds: str = ""
 ) -> Callable[[Callable[[Estate], None]], Callable[[Estate], None]]:
     """Declare a change of an estate's documents.
 
-    ``breaks`` and ``estates`` are separated by blanks; rule ids are written without prefix.
+    ``breaks``, ``blinds`` and ``estates`` are separated by blanks; rule ids lack their prefix. ``expects`` is a rule
+    with the expectation that the change is against, as ``209 expected Enabled``.
     """
+    expected = [tuple(expects.split())] if expects else []
 
     def declare(change: Callable[[Estate], None]) -> Callable[[Estate], None]:
         _register(
@@ -124,7 +153,9 @@ def estate_fault(
                 kind="estate",
                 title=title,
                 breaks=tuple(f"AMPLS{number}" for number in breaks.split()),
+                blinds=tuple(f"AMPLS{number}" for number in blinds.split()),
                 estates=tuple(estates.split()),
+                expects=tuple((f"AMPLS{number}", keyword, value) for number, keyword, value in expected),
                 cause=lambda estate, _meddling, _argument: change(estate),
             )
         )
@@ -179,6 +210,19 @@ def probe_fault(
 ) -> Callable[[Cause], Cause]:
     """Declare something that is wrong with what answers at an address of a private endpoint."""
     return _meddling_fault("probe", name, title, breaks, estates, None, blinds)
+
+
+def logs_fault(
+    name: str,
+    title: str,
+    *,
+    breaks: str = "",
+    blinds: str = "",
+    estates: str = "hub-and-spoke two-scopes fleet",
+    argument: str | None = None,
+) -> Callable[[Cause], Cause]:
+    """Declare something that is wrong with log queries, or with the rows that they find."""
+    return _meddling_fault("logs", name, title, breaks, estates, argument, blinds)
 
 
 def inflict(name: str, argument: str | None, estate: Estate, meddling: Meddling) -> None:
