@@ -110,6 +110,17 @@ def growth(given: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
     return found
 
 
+def subscriptions(given: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
+    """Measure one fleet, spread over more and more subscriptions, with latency and one test per rule."""
+    found = []
+    for number in given.subscriptions:
+        with served(given.spread_vms, given.latency_ms, number) as lab:
+            row = _row(suite(lab, folder, "--ampls-group-by=rule"), given.spread_vms, subscriptions=number)
+        found.append({**row, "latency_ms": given.latency_ms})
+        print(f"  {found[-1]}", flush=True)
+    return found
+
+
 def start(given: argparse.Namespace, folder: str) -> dict[str, Any]:
     """Measure how long a worker takes from the evidence in a file to its first verdict."""
     evidence = str(Path(folder, "evidence.ampls"))
@@ -141,6 +152,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, str], Any]] = {
     "ratios": ratios,
     "workers": workers,
     "growth": growth,
+    "subscriptions": subscriptions,
     "start": start,
     "unused": unused,
 }
@@ -159,6 +171,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=[100, 1000, 10_000, 100_000], help="machines for growth"
     )
+    parser.add_argument(
+        "--subscriptions", type=int, nargs="+", default=[1, 10, 100], help="how many a fleet is spread over"
+    )
+    parser.add_argument("--spread-vms", type=int, default=10_000, help="machines for subscriptions (10000)")
     parser.add_argument("--start-vms", type=int, default=10_000, help="machines for start (10000)")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.json")
     parser.add_argument("--draw", action="store_true", help="measure nothing, draw what was measured")

@@ -79,6 +79,18 @@ def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+def _subscriptions(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield (
+        f"**One fleet in more and more subscriptions**, {rows[0]['vms']:,} machines, {rows[0]['latency_ms']:g} ms "
+        "added to each response, `--ampls-group-by=rule`:"
+    )
+    yield ""
+    yield "| subscriptions | calls | reading (s) | whole process (s) |"
+    yield "|---:|---:|---:|---:|"
+    for row in rows:
+        yield f"| {row['subscriptions']} | {row['calls']:,} | {row['reading']:.1f} | {row['wall']:.1f} |"
+
+
 def _start(row: dict[str, Any]) -> Iterator[str]:
     yield f"**A worker's start**, {row['vms']:,} machines, from the controller's file to the first verdict:"
     yield ""
@@ -101,6 +113,7 @@ _PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "ratios": _ratios,
     "workers": _workers,
     "growth": _growth,
+    "subscriptions": _subscriptions,
     "start": _start,
     "unused": _unused,
 }

@@ -52,11 +52,12 @@ class Measured(NamedTuple):
 
 
 @contextmanager
-def served(vms: int, latency_ms: float) -> Iterator[Lab]:
+def served(vms: int, latency_ms: float, subscriptions: int = 1) -> Iterator[Lab]:
     """Serve a fleet from a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder, "lab.json")
-        command = [sys.executable, "-m", "pytest_ampls.lab", "serve", f"fleet:vms={vms}"]
+        command = [sys.executable, "-m", "pytest_ampls.lab", "serve"]
+        command.append(f"fleet:vms={vms},subscriptions={subscriptions}")
         command += ["--latency-ms", str(latency_ms), "--ready-file", str(ready)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:

@@ -106,6 +106,20 @@ def guest_machine(request: pytest.FixtureRequest) -> Machine:
 
 
 @pytest.fixture
+def logged_machine(request: pytest.FixtureRequest) -> Machine:
+    """A single machine, where workspaces were asked for what arrives; the test runs once per machine."""
+    found: Machine = _subject(request)
+    return found
+
+
+@pytest.fixture
+def queried_workspace(request: pytest.FixtureRequest) -> Workspace:
+    """A workspace that was asked for what arrives; the test runs once per such workspace."""
+    found: Workspace = _subject(request)
+    return found
+
+
+@pytest.fixture
 def vm(request: pytest.FixtureRequest) -> VirtualMachine:
     """A virtual machine, instances of Flexible scale sets included; the test runs once per machine."""
     found: VirtualMachine = _subject(request)
@@ -156,14 +170,17 @@ def resolver(request: pytest.FixtureRequest) -> Resolver:
 
 @pytest.fixture
 def guest(vm: VirtualMachine, pytestconfig: pytest.Config) -> Host:
-    """A testinfra host for a virtual machine, over ssh or Run Command; the test runs once per machine."""
+    """A testinfra host for a virtual machine, over ssh, WinRM or Run Command; the test runs once per machine."""
     __tracebackhide__ = True
     from pytest_ampls.guest import host_of
 
     run = _run(pytestconfig)
     host = host_of(vm, run.guest_access, timeout=run.settings.guest_timeout)
     if host is None:
-        pytest.skip(f"no guest access leads to {vm.label!r}: --ampls-guests or --ampls-run-command")
+        pytest.skip(
+            f"no guest access leads to {vm.label!r}: give --ampls-guests (ssh:// for Linux, winrm:// for Windows) or "
+            "--ampls-run-command"
+        )
     return host
 
 
@@ -208,11 +225,16 @@ def _run(config: pytest.Config) -> Run:
 
 
 def _judge(requirements: Requirements) -> Judge:
+    from pytest_ampls.errors import ConfigurationError
+
     def by_requirements(rule: Rule[Any], subject: Any, *more: Any) -> None:
         __tracebackhide__ = True
         reason = requirements.reason_left_out(rule, subject)
         if reason is not None:
             pytest.skip(f"{rule.id} left out: {reason}")
-        rule(subject, *more, **requirements.keywords(rule, subject))
+        try:
+            rule(subject, *more, **requirements.keywords(rule, subject))
+        except ConfigurationError as error:
+            raise requirements.blamed(error, rule, subject) from None
 
     return by_requirements

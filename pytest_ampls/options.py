@@ -122,8 +122,10 @@ OPTIONS: Final = (
     ),
     Option(
         name="guests",
-        metavar="SSH-PATTERN",
-        help="look at the machines' guests over ssh, such as ssh://azureuser@{private_ip}; takes {name}, "
+        metavar="PATTERN",
+        many=True,
+        help="look at the guests of Linux machines over ssh, such as ssh://azureuser@{private_ip}, and of Windows "
+        "machines over WinRM, such as winrm://admin@{private_ip}; may be given once for each; takes {name}, "
         "{computer_name}, {private_ip} and {resource_group}",
     ),
     Option(name="ssh-config", metavar="FILE", help="ssh's configuration for the guests, jump hosts included"),
@@ -143,6 +145,11 @@ OPTIONS: Final = (
         name="probe",
         switch=True,
         help="connect to every private endpoint's address from here, and look at TCP and TLS",
+    ),
+    Option(
+        name="logs",
+        switch=True,
+        help="ask every workspace that a machine sends to for the newest heartbeats, one query each",
     ),
     Option(
         name="resource-group",

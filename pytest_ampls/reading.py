@@ -16,7 +16,7 @@ from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot, Statistics, VantagePoint
 from pytest_ampls.model.needs import Needs
-from pytest_ampls.observing import observe
+from pytest_ampls.observing import guest_access, observe
 from pytest_ampls.progress import Progress
 
 if TYPE_CHECKING:
@@ -129,20 +129,13 @@ class Source:
         Raises:
             ConfigurationError: an option names something that does not exist.
         """
-        from pytest_ampls.guest import GuestAccess
-
         settings, runner = self._settings, None
         if settings.run_command and not settings.snapshot:
             from pytest_ampls.arm.run_command import RunCommand
 
             client = _client(self._connected(), Progress(self._say))
             runner = RunCommand(self._stack.enter_context(client))
-        return GuestAccess(
-            hosts=settings.guests,
-            ssh_config=settings.ssh_config,
-            ssh_identity_file=settings.ssh_identity_file,
-            run_command=runner,
-        )
+        return guest_access(settings, runner)
 
     def _connected(self) -> _Connection:
         if self._connection is None:
@@ -172,6 +165,8 @@ class Source:
         _refuse_twins(wanted)
         if settings.lab:
             return _connect_lab(settings, wanted, self._stack)
+        if settings.guests:
+            guest_access(settings, None)  # what is missing for it is said before anything is read
         return _connect_live(settings, wanted, self._credential)
 
 
@@ -203,8 +198,8 @@ def _connect_lab(settings: Settings, wanted: tuple[VantagePoint, ...], stack: Ex
     _refuse_off_loopback(wanted)
     if settings.guests:
         raise ConfigurationError(
-            f"guests are looked at over ssh ({settings.origin('guests')}), and a run on the lab sends nothing off "
-            "loopback: the lab's guests are looked at by --ampls-run-command"
+            f"guests are looked at over ssh or WinRM ({settings.origin('guests')}), and a run on the lab sends nothing "
+            "off loopback: the lab's guests are looked at by --ampls-run-command"
         )
     try:
         lab = stack.enter_context(Lab.from_spec(settings.lab))

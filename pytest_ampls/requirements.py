@@ -22,7 +22,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from pytest_ampls.catalogue import Rule
 from pytest_ampls.errors import ConfigurationError, RequirementsError
 from pytest_ampls.model.estate import RESOURCE_CLASSES, Estate
 from pytest_ampls.model.evidence import VantagePoint
-from pytest_ampls.model.resource import Resource
+from pytest_ampls.model.resource import Resource, covers
 
 __all__ = ["Requirements", "load_requirements"]
 
@@ -77,14 +76,21 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         """Return the keywords to judge a resource with; a later entry of the file wins."""
         found: dict[str, Any] = {}
         for entry in self.expectations:
-            if entry.rule == rule.id and _covers(entry.resource, resource):
+            if entry.rule == rule.id and covers(entry.resource, resource):
                 found.update(entry.keywords)
         return found
+
+    def blamed(self, error: ConfigurationError, rule: Rule[Any], resource: Resource) -> ConfigurationError:
+        """Return an error of a rule that was told what to expect, with the line of the file that told it."""
+        for entry in reversed(self.expectations):
+            if entry.rule == rule.id and covers(entry.resource, resource):
+                return RequirementsError(f"{self.path}:{entry.line}: {error}")
+        return error
 
     def reason_left_out(self, rule: Rule[Any], resource: Resource) -> str | None:
         """Return why a rule is not judged on a resource, None where it is."""
         for entry in self.left_out:
-            if entry.rule in ("", rule.id) and _covers(entry.resource, resource):
+            if entry.rule in ("", rule.id) and covers(entry.resource, resource):
                 return entry.reason
         return None
 
@@ -99,19 +105,12 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
             return  # nothing is decoded before somebody asks for it
         known = [resource for cls in RESOURCE_CLASSES.values() for resource in estate.known(cls)]
         for entry in entries:
-            if entry.resource != "*" and not any(_covers(entry.resource, resource) for resource in known):
+            if entry.resource != "*" and not any(covers(entry.resource, resource) for resource in known):
                 names = sorted({resource.label for resource in known if resource.label})
                 raise RequirementsError(
                     f"{self.path}:{entry.line}: resource = {entry.resource!r} matches none of the "
                     f"{len(known)} resources that were read{_closest(entry.resource, names)}"
                 )
-
-
-def _covers(pattern: str, resource: Resource) -> bool:
-    """Match a pattern with the name, ``group/name`` or the whole id, without regard to case."""
-    folded = pattern.lower()
-    names = (resource.label.lower(), f"{resource.resource_group}/{resource.label}".lower(), resource.key)
-    return any(fnmatchcase(name, folded) for name in names)
 
 
 def load_requirements(path: Path | None) -> Requirements:
@@ -178,16 +177,20 @@ class _Decoder:
             keywords = {name: value for name, value in entry.items() if name not in ("rule", "resource")}
             if not keywords:
                 raise self._wrong(line, f"[[expect]] for {rule} says nothing to expect")
-            for name in keywords:
-                self._keyword(name, rule, line, number)
+            keywords = {name: self._keyword(name, given, rule, number) for name, given in keywords.items()}
             yield Expectation(rule=rule, resource=self._pattern(entry, line), keywords=keywords, line=line)
 
-    def _keyword(self, name: str, rule: str, line: int, number: int) -> None:
+    def _keyword(self, name: str, given: Any, rule: str, number: int) -> Any:
+        """Return what is expected under a name, of the type that the rule takes."""
         known = CATALOGUE[rule].expectations
+        line = self._line(name, within="expect", occurrence=number)
         if name not in known:
-            at = self._line(name, within="expect", occurrence=number) or line
             offer = f"it has {', '.join(known)}" if known else "it has none"
-            raise self._wrong(at, f"{rule} has no expectation {name!r}; {offer}{_closest(name, known)}")
+            raise self._wrong(line, f"{rule} has no expectation {name!r}; {offer}{_closest(name, known)}")
+        try:
+            return CATALOGUE[rule].expectation(name, given)
+        except TypeError as error:
+            raise self._wrong(line, f"{name} = {given!r} is not what {rule} takes: {error}") from None
 
     def _left_out(self, entries: Any) -> Iterator[LeftOut]:
         for number, entry in enumerate(self._entries("leave-out", entries)):
@@ -233,6 +236,8 @@ class _Decoder:
         quoted = rf"[\"']?{re.escape(name)}[\"']?"
         header = re.compile(rf"\s*\[\[?\s*{re.escape(within or name)}\s*[\].]")
         starts = [number for number, line in enumerate(self.lines, 1) if header.match(line)]
+        # [expect.query] is a part of the entry above it, and no entry
+        starts = [number for number in starts if "[[" in self.lines[number - 1]] or starts
         if not within:
             if starts:
                 return starts[min(occurrence, len(starts) - 1)]

@@ -42,12 +42,13 @@ class Settings:
     ca_bundle: str = ""
     tenant: str = ""
     resolvers: tuple[str, ...] = ()
-    guests: str = ""
+    guests: tuple[str, ...] = ()
     ssh_config: str = ""
     ssh_identity_file: str = ""
     run_command: bool = False
     guest_timeout: float = 60.0
     probe: bool = False
+    logs: bool = False
     resource_groups: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     discovery: str = "auto"
@@ -128,12 +129,13 @@ def read_settings(config: pytest.Config) -> Settings:
         ca_bundle=_existing_file("ca-bundle", one["ca-bundle"], config, origins),
         tenant=one["tenant"],
         resolvers=tuple(values["resolver"]),
-        guests=one["guests"],
+        guests=_guests(values["guests"], origins),
         ssh_config=_existing_file("ssh-config", one["ssh-config"], config, origins),
         ssh_identity_file=_existing_file("ssh-identity-file", one["ssh-identity-file"], config, origins),
         run_command=_switch("run-command", one["run-command"], origins),
         guest_timeout=_number("guest-timeout", one["guest-timeout"], 1, 86_400, origins),
         probe=_switch("probe", one["probe"], origins),
+        logs=_switch("logs", one["logs"], origins),
         resource_groups=tuple(values["resource-group"]),
         tags=dict(_tag(text, origins["tag"]) for text in values["tag"]),
         discovery=_choice("discovery", one["discovery"], DISCOVERIES, origins),
@@ -171,6 +173,18 @@ def _subscriptions(given: list[str], origins: Mapping[str, str]) -> tuple[str, .
     if given == [EVERYTHING]:
         return ()
     return tuple(_guid(value, origins["subscription"]) for value in given)
+
+
+def _guests(given: list[str], origins: Mapping[str, str]) -> tuple[str, ...]:
+    given = [each.strip() for each in given]
+    if given:
+        from pytest_ampls.guest import patterns  # a run without guests has no use for it
+
+        try:
+            patterns(given)  # before any of them is shown: one may have a password in it
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{origins['guests']}: {error}") from None
+    return tuple(given)
 
 
 def _group(name: str, origins: Mapping[str, str]) -> str:

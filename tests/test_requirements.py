@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pytest_ampls.assertions
+from pytest_ampls.assertions import CATALOGUE
+from pytest_ampls.catalogue import Rule
 from pytest_ampls.errors import RequirementsError
 from pytest_ampls.requirements import Requirements, load_requirements
 
@@ -73,6 +76,27 @@ reason = "gone next month"
             6,
             "'expct'",
         ),
+        (
+            "[[expect]]\nrule = 'AMPLS111'\n[expect.query]\n'law-*' = 'refused'\n[[expect]]\nrule = 'AMPLS999'\n",
+            6,
+            "there is no rule 'AMPLS999'",
+        ),
+        (
+            "[[expect]]\nrule = 'AMPLS601'\nwithin = 'ten'\n",
+            3,
+            "within = 'ten' is not what AMPLS601 takes: Expected `int`",
+        ),
+        (
+            "[[expect]]\nrule = 'AMPLS601'\nwithin = true\n",
+            3,
+            "within = True is not what AMPLS601 takes: Expected `int`",
+        ),
+        ("[[expect]]\nrule = 'AMPLS109'\nexpected = [1]\n", 3, "Expected `str`, got `int` - at `$[0]`"),
+        (
+            "[[expect]]\nrule = 'AMPLS111'\n[expect.query]\n'law-*' = 1\n",
+            1,
+            "query = {'law-*': 1} is not what",
+        ),
         ("[[leave-out]]\nrule = 'AMPLS101'\n", 1, "needs a reason"),
         ("[[leave-out]]\nrule = 'AMPLS101'\nreason = ''\n", 1, "needs a reason"),
         ("[[leave-out]]\nreason = 'because'\n", 1, "there is no rule ''"),
@@ -94,3 +118,12 @@ def test_what_is_not_toml_names_its_line_too(tmp_path: Path) -> None:
     """TOML's own error tells line and column."""
     with pytest.raises(RequirementsError, match=r"is not TOML: .*line 1"):
         _load(tmp_path, "[[expect]\n")
+
+
+@pytest.mark.parametrize("rule", CATALOGUE.values(), ids=lambda rule: rule.id)
+def test_every_default_is_of_the_type_that_a_file_may_give(rule: Rule[Any]) -> None:
+    """The types of all keywords can be told, and TOML's values lead to them."""
+    for name, default in rule.expectations.items():
+        given = list(default) if isinstance(default, tuple) else default
+        found = rule.expectation(name, given)
+        assert (list(found) if isinstance(default, tuple) else found) == given

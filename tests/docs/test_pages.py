@@ -126,6 +126,11 @@ def test_the_role_allows_what_is_read() -> None:
     read = {reading.type.lower() for reading in readings} | {"microsoft.resources/subscriptions"}
     # Asked to find machines, and kept in no reading of their own: the index, and what it is held against.
     read |= {"microsoft.resourcegraph/resources", "microsoft.resources/subscriptions/resources"}
+    # What the identity may read, which the index tells.
+    read |= {"microsoft.authorization/roleassignments", "microsoft.authorization/roledefinitions"}
+    # Asked where log rows are asked for: workspaces, and where rights are given by table the one table.
+    queries = "microsoft.operationalinsights/workspaces/query"
+    read |= {queries, f"{queries}/heartbeat"}
     actions = json.loads(_extension("rules").role_json())["Actions"]
     allowed = {action.removesuffix("/read").replace("/ALL", "/recordsets").lower() for action in actions}
     # Read below what the lab's healthy estates do not have.

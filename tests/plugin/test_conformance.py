@@ -24,8 +24,9 @@ def _cases(path: Path) -> dict[str, str]:
 
 
 def test_the_healthy_estate_passes(pytester: pytest.Pytester) -> None:
-    """The first command of a newcomer: green, with verdicts for all rules that need no guest, and the evidence."""
-    judged = [rule for rule in CATALOGUE.values() if not rule.derived and Evidence.GUEST not in rule.evidence]
+    """The first command of a newcomer: green, with verdicts for every rule that needs no guest and no query."""
+    on_demand = {Evidence.GUEST, Evidence.LOGS}
+    judged = [rule for rule in CATALOGUE.values() if not rule.derived and on_demand.isdisjoint(rule.evidence)]
     result = pytester.runpytest_subprocess(*SUITE, "--ampls-lab=hub-and-spoke")
     assert result.ret == pytest.ExitCode.OK
     outcomes = result.parseoutcomes()
@@ -79,6 +80,27 @@ def test_what_the_file_leaves_out_is_skipped_with_its_reason(pytester: pytest.Py
     result.stdout.fnmatch_lines(["SKIPPED *AMPLS402 left out: moved on Friday"])
 
 
+@pytest.mark.parametrize("estate", ["hub-and-spoke", "fleet:vms=400"])
+def test_a_value_that_a_rule_does_not_know_is_an_error_with_its_line(
+    pytester: pytest.Pytester, estate: str
+) -> None:
+    """What the file expects wrongly is neither broken nor held, and no traceback tells of it."""
+    (pytester.path / "ampls.toml").write_text('# intents\n[[expect]]\nrule = "AMPLS209"\nexpected = "off"\n')
+    result = pytester.runpytest_subprocess(
+        *SUITE,
+        "--rootdir",
+        str(pytester.path),
+        f"--ampls-lab={estate}",
+        "--ampls-group-by=rule",
+        "--ampls-requirements=ampls.toml",
+    )
+    outcomes = result.parseoutcomes()
+    assert outcomes["errors"] == 1
+    assert "failed" not in outcomes
+    result.stdout.fnmatch_lines(["*ampls.toml:2: expected='off' is none of Disabled, Enabled, *"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
 def test_a_pattern_that_matches_nothing_stops_the_run(pytester: pytest.Pytester) -> None:
     """A rule left out for a name that does not exist says nothing, and is reported with its line."""
     (pytester.path / "ampls.toml").write_text('[[leave-out]]\nresource = "spok1"\nreason = "x"\n')
@@ -115,4 +137,4 @@ def test_an_access_mode_that_does_not_exist_is_an_error(pytester: pytest.Pyteste
     options = ("--rootdir", str(pytester.path), "--ampls-requirements=ampls.toml", "-k", "ampls101")
     result = pytester.runpytest_subprocess(*SUITE, *options, "--ampls-lab=hub-and-spoke")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*expected='Private' is no access mode: there are Open and PrivateOnly*"])
+    result.stdout.fnmatch_lines(["*ampls.toml:1: expected='Private' is none of Open, PrivateOnly*"])
