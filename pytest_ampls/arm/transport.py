@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError, ServiceResponseTimeoutError
@@ -20,7 +20,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse, PoolManager
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.util.ssltransport import SSLTransport
+
+from pytest_ampls.severable import Severable
 
 if TYPE_CHECKING:
     from urllib3._base_connection import BaseHTTPConnection
@@ -31,40 +32,12 @@ _here: Final = threading.local()
 """The exchange of the thread that asks: urllib3 reads in the thread that calls it."""
 
 
-class _Exchange:
+class _Exchange(Severable):
     """One request and its answer; ``deadline`` is in monotonic seconds."""
 
     def __init__(self, deadline: float) -> None:
+        super().__init__()
         self.deadline = deadline
-        self.ended = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    def hold(self, connected: socket.socket | SSLTransport | None) -> None:
-        """Take the connection that what follows comes from; a late exchange gets nothing from it."""
-        with self._lock:
-            # TLS inside of the TLS of a proxy is no socket, but has one.
-            self._socket = connected.socket if isinstance(connected, SSLTransport) else connected
-            if self.ended:
-                self._cut()
-
-    def let_go(self) -> bool:
-        """Leave the connection to others, and tell whether it is fit for them: from here on it is not cut."""
-        with self._lock:
-            self._socket = None
-            return not self.ended
-
-    def end(self) -> None:
-        """Cut the connection: whoever reads from it gets no more."""
-        with self._lock:
-            self.ended = True
-            self._cut()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it is closed by now
-                # Not the TLS socket's own: that takes the session away under the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _exchange() -> _Exchange | None:
@@ -112,7 +85,7 @@ class _Watch:
                 late = {each for each in self._exchanges if each.deadline <= time.monotonic()}
                 self._exchanges -= late
                 for exchange in late:
-                    exchange.end()
+                    exchange.sever()
             self._thread = None
 
 
@@ -190,10 +163,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # azure-core l
             try:
                 answer = super().send(request, **options)
             except AzureError:
-                if not exchange.ended:
+                if not exchange.is_severed:
                     raise
                 raise self._too_long() from None
-        if exchange.ended:  # an answer of unknown length looks whole wherever its connection ends
+        if exchange.is_severed:  # an answer of unknown length looks whole wherever its connection ends
             raise self._too_long()
         return answer
 

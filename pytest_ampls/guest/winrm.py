@@ -6,7 +6,6 @@ Imports pywinrm, which is an extra: :class:`~pytest_ampls.guest.access.GuestAcce
 from __future__ import annotations
 
 import base64
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from pytest_ampls.guest.access import GuestAccess, WinrmTarget
 from pytest_ampls.guest.process import Finished
 from pytest_ampls.guest.winrm_failures import FAILURES, FloodError, LateError, complaint, gap_of
 from pytest_ampls.model.gap import Gap
+from pytest_ampls.severable import Severable
 
 __all__ = ["LAUNCH", "GuestWinrm", "complaint"]
 
@@ -51,15 +51,13 @@ input for what somebody types, statement by statement (PowerShell/PowerShell#322
 """
 
 
-class _Allowance:
+class _Allowance(Severable):
     """What is left of the time and of the room of one call."""
 
     def __init__(self, seconds: float, room: int) -> None:
+        super().__init__()
         self._end = time.monotonic() + seconds
         self._room = room
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_over = False
 
     def left(self) -> float:
         """Return the seconds that are left.
@@ -68,7 +66,7 @@ class _Allowance:
             LateError: none are.
         """
         seconds = self._end - time.monotonic()
-        if seconds <= 0 or self._is_over:
+        if seconds <= 0 or self.is_severed:
             raise LateError
         return seconds
 
@@ -87,25 +85,6 @@ class _Allowance:
     def last_moment(self) -> None:
         """Leave a little time for cleaning up."""
         self._end = time.monotonic() + _GRACE
-
-    def hold(self, connected: socket.socket | None) -> None:
-        """Take note of the connection that is read from."""
-        with self._lock:
-            self._socket = connected
-            if self._is_over:
-                self._cut()
-
-    def end(self) -> None:
-        """Have whoever reads read no more, now and later."""
-        with self._lock:
-            self._is_over = True
-            self._cut()
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it is closed by now
-                # Not the TLS socket's own, which takes the session away under the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class _Bounded(requests.Response):
@@ -247,7 +226,7 @@ class GuestWinrm(WinRMBackend):  # type: ignore[misc]  # testinfra's classes are
         thread.start()
         thread.join(self._seconds + 3 * _GRACE)
         done = outcome[0] if outcome else LateError()  # what follows from the cut tells nothing
-        allowance.end()  # so that no thread stays behind
+        allowance.sever()  # so that no thread stays behind
         return gap_of(done, self._target, self._seconds) if isinstance(done, Exception) else done
 
     def _talk(self, allowance: _Allowance, command: str, stdin: bytes) -> Finished:

@@ -94,8 +94,7 @@ def test_every_shell_says_the_same(shell: str, environment: dict[str, str]) -> N
     assert len(found.log) == 2
 
 
-@pytest.mark.parametrize("limit", [700, 1200])
-@pytest.mark.parametrize("shell", ["dash", "busybox"])
+@pytest.mark.parametrize(("shell", "limit"), [("dash", 700), ("busybox", 1200)])
 def test_an_answer_in_pieces(shell: str, limit: int, environment: dict[str, str]) -> None:
     """With little room the answer comes in several calls, none of them larger, and is the same."""
     told, request, calls = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -10,8 +10,8 @@ from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.cloud import Cloud
 from pytest_ampls.logs import ask_all
 from pytest_ampls.model.log_rows import LogReading
-from tests.arm.conftest import FakeClock, StaticCredential
-from tests.arm.server import Authority, Server
+from tests.arm.conftest import FakeClock, StaticCredential, authority, clock, credential, server
+from tests.arm.server import Server
 from tests.logs.answers import CUSTOMER, ID
 
 WORKSPACE = "/subscriptions/s/resourcegroups/rg/providers/microsoft.operationalinsights/workspaces/ws"
@@ -19,29 +19,7 @@ WORKSPACE = "/subscriptions/s/resourcegroups/rg/providers/microsoft.operationali
 Ask = Callable[..., tuple[LogReading, ...]]
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The throw-away certificate authority of this run."""
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def server(authority: Authority) -> Iterator[Server]:
-    """An HTTPS server on loopback."""
-    with Server(authority) as running:
-        yield running
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """A clock that does not wait."""
-    return FakeClock()
-
-
-@pytest.fixture
-def credential() -> StaticCredential:
-    """A credential that always has a token."""
-    return StaticCredential()
+__all__ = ["ask", "authority", "clock", "credential", "server"]
 
 
 @pytest.fixture
