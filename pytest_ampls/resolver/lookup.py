@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import dns.exception
 import dns.flags
-import dns.inet
 import dns.message
 import dns.name
-import dns.query
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
@@ -23,9 +21,12 @@ import dns.rrset
 
 from pytest_ampls.errors import ConfigurationError, DocumentError, EvidenceError, UnreachableError
 from pytest_ampls.model.evidence import Answer, Gap, GapKind, VantagePoint
+from pytest_ampls.resolver.exchange import Lines
 from pytest_ampls.resolver.vantage import Server, normal_name, parse_server
 
 __all__ = ["Resolver", "resolve_all"]
+
+_T = TypeVar("_T")
 
 _MAX_CNAMES: Final = 12  # recursive servers themselves give up there: BIND at 11, dnspython at 16
 _UDP_PAYLOAD: Final = 1232  # fits every path unfragmented (DNS Flag Day 2020)
@@ -128,6 +129,15 @@ class Resolver:
         with a message that names vantage point, server and name, what came back, and what to
         do. ``Answer.name`` is :func:`normal_name` of the asked one.
         """
+
+        async def alone() -> Answer:
+            with Lines() as lines:
+                return await self.answer(name, lines)
+
+        return _completed(alone)
+
+    async def answer(self, name: str, lines: Lines) -> Answer:
+        """Return what :meth:`resolve` does, asking over some task's own sockets."""
         asked = normal_name(name)
         label = self.vantage_point.name
         try:
@@ -139,7 +149,7 @@ class Resolver:
         failures: list[EvidenceError] = []
         for server in self._servers:
             try:
-                return self._resolve_at(server, asked, qname)
+                return await self._resolve_at(server, asked, qname, lines)
             except EvidenceError as failure:
                 failures.append(failure)
         return Answer(vantage_point=label, name=asked, gap=_gap(label, asked, self._servers, failures))
@@ -149,7 +159,7 @@ class Resolver:
         message = f"{name!r} is not a DNS name ({reason}); vantage point {label!r} was not asked for it."
         return Answer(vantage_point=label, name=asked, gap=Gap(kind=GapKind.MALFORMED, message=message))
 
-    def _resolve_at(self, server: Server, asked: str, qname: dns.name.Name) -> Answer:
+    async def _resolve_at(self, server: Server, asked: str, qname: dns.name.Name, lines: Lines) -> Answer:
         if lost := self._hearing.given_up(server):
             raise UnreachableError(
                 f"not asked, because it gave no answer at all for {lost} other names. "
@@ -158,7 +168,7 @@ class Resolver:
         deadline = time.monotonic() + self._timeout * self._tries
         trail = _Trail(names=[qname])
         while True:
-            reply = self._ask(server, trail.names[-1], deadline)
+            reply = await self._ask(server, trail.names[-1], deadline, lines)
             asked_for = trail.names[-1]
             addresses = _follow(reply, trail)
             # An answer that ends at a CNAME: the server left the rest to us (RFC 1034 §4.3.2).
@@ -174,12 +184,15 @@ class Resolver:
                     server=str(server),
                 )
 
-    def _ask(self, server: Server, name: dns.name.Name, deadline: float) -> dns.message.Message:
+    async def _ask(
+        self, server: Server, name: dns.name.Name, deadline: float, lines: Lines
+    ) -> dns.message.Message:
         """Return a reply that is an answer (NOERROR or NXDOMAIN, not a referral), or raise."""
         query = dns.message.make_query(name, dns.rdatatype.A, use_edns=0, payload=_UDP_PAYLOAD)
-        reply = self._exchange(server, query, deadline)
+        reply = await self._exchange(server, query, deadline, lines)
         if reply.rcode() in _EDNS_REFUSALS:  # an old server that does not know EDNS: RFC 6891 §7
-            reply = self._exchange(server, dns.message.make_query(name, dns.rdatatype.A), deadline)
+            query = dns.message.make_query(name, dns.rdatatype.A)
+            reply = await self._exchange(server, query, deadline, lines)
         rcode = reply.rcode()
         if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             advice = _ADVICE.get(rcode, "Ask the server's operator what it stands for.")
@@ -191,14 +204,16 @@ class Resolver:
             )
         return reply
 
-    def _exchange(self, server: Server, query: dns.message.Message, deadline: float) -> dns.message.Message:
+    async def _exchange(
+        self, server: Server, query: dns.message.Message, deadline: float, lines: Lines
+    ) -> dns.message.Message:
         for _ in range(self._tries):
             left = min(self._timeout, deadline - time.monotonic())
             if left <= 0:
                 break
             try:
-                reply = _once(server, query, left)
-            except dns.exception.Timeout:
+                reply = await lines.ask(server, query, left)
+            except TimeoutError:
                 continue
             except OSError as problem:
                 self._hearing.kept_silent(server)
@@ -254,44 +269,46 @@ def resolve_all(
     work = [(resolver, name) for resolver in resolvers.values() for name in asked]
     if not work:
         return ()
-    with ThreadPoolExecutor(max_workers=min(concurrency, len(work)), thread_name_prefix="dns") as pool:
-        found = []
-        for answer in pool.map(lambda item: item[0].resolve(item[1]), work):
-            found.append(answer)
-            if on_progress is not None:
-                on_progress(f"{len(found)} of {len(work)} DNS lookups, last from {answer.vantage_point}")
-    return tuple(found)
+    return _completed(lambda: _answers(work, concurrency, on_progress))
 
 
-def _once(server: Server, query: dns.message.Message, timeout: float) -> dns.message.Message:
-    """Ask once over UDP, and over TCP when the answer was cut to fit (RFC 7766 §5)."""
-    expiration = time.time() + timeout
+async def _answers(
+    work: Sequence[tuple[Resolver, str]], concurrency: int, on_progress: Callable[[str], None] | None
+) -> tuple[Answer, ...]:
+    """Ask for all names, so many at once: threads would cost more than the answers take to come."""
+    found: dict[int, Answer] = {}
+
+    async def ask(left: Iterator[tuple[int, tuple[Resolver, str]]]) -> None:
+        with Lines() as lines:
+            for place, (resolver, name) in left:
+                answer = found[place] = await resolver.answer(name, lines)
+                if on_progress is not None:
+                    on_progress(f"{len(found)} of {len(work)} DNS lookups, last from {answer.vantage_point}")
+
+    left = iter(enumerate(work))  # one for all, so that whoever is free takes the next
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(min(concurrency, len(work))):
+            tasks.create_task(ask(left))
+    return tuple(found[place] for place in range(len(work)))
+
+
+def _completed(start: Callable[[], Coroutine[None, None, _T]]) -> _T:
+    """Run a coroutine to its end in a loop of its own, whatever loop this thread has or runs.
+
+    An interrupt ends it at once.
+    """
+
+    def run() -> _T:
+        # With a factory the thread's current loop, which may be somebody else's, is left as it is.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(start())
+
     try:
-        # Connected, so that a closed port is reported at once instead of after the timeout.
-        with socket.socket(dns.inet.af_for_address(server.address), socket.SOCK_DGRAM) as udp:
-            udp.connect(dns.inet.low_level_address_tuple(server))
-            udp.setblocking(False)
-            dns.query.send_udp(udp, query, None, expiration)
-            reply: dns.message.Message = dns.query.receive_udp(
-                udp, None, expiration, raise_on_truncation=True
-            )[0]
-    except dns.message.Truncated:
-        reply = _once_over_tcp(server, query, expiration - time.time())
-    if not query.is_response(reply):
-        raise ValueError("it answers another question")
-    return reply
-
-
-def _once_over_tcp(server: Server, query: dns.message.Message, timeout: float) -> dns.message.Message:
-    try:
-        reply = dns.query.tcp(query, server.address, timeout=max(timeout, 0.001), port=server.port)
-    except OSError as problem:
-        raise OSError(
-            problem.errno, f"the answer over UDP was cut short, and over TCP: {problem.strerror or problem}"
-        ) from problem
-    if reply.flags & dns.flags.TC:
-        raise ValueError("it is cut short over TCP too")
-    return reply
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run()
+    with ThreadPoolExecutor(1, thread_name_prefix="dns") as pool:  # in a notebook, or an asynchronous test
+        return pool.submit(run).result()
 
 
 def _follow(reply: dns.message.Message, trail: _Trail) -> tuple[str, ...]:
@@ -299,11 +316,11 @@ def _follow(reply: dns.message.Message, trail: _Trail) -> tuple[str, ...]:
     start = len(trail.names)
     while True:
         owner = trail.names[-1]
-        found = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, dns.rdatatype.A)
+        found = _records(reply, owner, dns.rdatatype.A)
         if found:
             trail.seen(found)
             return tuple(record.address for record in found)
-        alias = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, dns.rdatatype.CNAME)
+        alias = _records(reply, owner, dns.rdatatype.CNAME)
         if not alias:
             break
         trail.seen(alias)
@@ -314,6 +331,16 @@ def _follow(reply: dns.message.Message, trail: _Trail) -> tuple[str, ...]:
             f"records of another name came back ({others}). Check what answers at that address."
         )
     return ()
+
+
+def _records(
+    reply: dns.message.Message, owner: dns.name.Name, kind: dns.rdatatype.RdataType
+) -> dns.rrset.RRset | None:
+    """Return the answer's records of a name; comparing is quicker than the message's own index of few."""
+    for records in reply.answer:
+        if records.rdtype == kind and records.rdclass == dns.rdataclass.IN and records.name == owner:
+            return records
+    return None
 
 
 def _is_referral(reply: dns.message.Message) -> bool:

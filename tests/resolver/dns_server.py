@@ -15,12 +15,15 @@ from pytest_ampls.resolver import normal_name
 
 LOOPBACK = "127.0.0.1"
 
-Reply = bytes | dns.message.Message | None
+Reply = bytes | dns.message.Message | list[bytes] | None
 Handler = Callable[[dns.message.Message, str], Reply]
 
 
 class DnsServer:
-    """One port, UDP and TCP, answering whatever a function makes of the query."""
+    """One port, UDP and TCP, answering whatever a function makes of the query.
+
+    A list is sent as so many datagrams, over TCP as one piece.
+    """
 
     def __init__(self, handler: Handler, *, tcp: bool = True) -> None:
         self.handler = handler
@@ -50,20 +53,22 @@ class DnsServer:
         if self.tcp is not None:
             self.tcp.close()
 
-    def _answer(self, wire: bytes, transport: str) -> bytes | None:
+    def _answer(self, wire: bytes, transport: str) -> list[bytes]:
         query = dns.message.from_wire(wire)
         self.asked.append((normal_name(query.question[0].name.to_text()), transport))
         reply = self.handler(query, transport)
-        return reply.to_wire() if isinstance(reply, dns.message.Message) else reply
+        if isinstance(reply, list):
+            return reply
+        whole = reply.to_wire() if isinstance(reply, dns.message.Message) else reply
+        return [] if whole is None else [whole]
 
     def _serve_udp(self) -> None:
         while True:
             wire, peer = self.udp.recvfrom(4096)
             if not wire:
                 return
-            reply = self._answer(wire, "udp")
-            if reply is not None:
-                self.udp.sendto(reply, peer)
+            for datagram in self._answer(wire, "udp"):
+                self.udp.sendto(datagram, peer)
 
     def _serve_tcp(self) -> None:
         assert self.tcp is not None
@@ -72,8 +77,8 @@ class DnsServer:
                 size = connection.recv(2)
                 if not size:
                     return
-                reply = self._answer(connection.recv(int.from_bytes(size)), "tcp")
-                if reply is not None:
+                reply = b"".join(self._answer(connection.recv(int.from_bytes(size)), "tcp"))
+                if reply:
                     connection.sendall(len(reply).to_bytes(2) + reply)
 
 
