@@ -210,7 +210,8 @@ def sshd(folder: Path, keys: Keys, environment: dict[str, str], *, more: str = "
     folder.mkdir()
     port = free_port()
     (folder / "authorized_keys").write_text(keys.public("user") + "\n")
-    settings = " ".join(f'"{name}={value}"' for name, value in environment.items())
+    # The shell that a login starts must not run what this user has set up for shells.
+    settings = " ".join(f'"{name}={value}"' for name, value in {"HOME": folder, **environment}.items())
     (folder / "config").write_text(
         textwrap.dedent(f"""\
             ListenAddress 127.0.0.1
