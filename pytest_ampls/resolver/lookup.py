@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 _MAX_CNAMES: Final = 12  # recursive servers themselves give up there: BIND at 11, dnspython at 16
 _UDP_PAYLOAD: Final = 1232  # fits every path unfragmented (DNS Flag Day 2020)
 _SILENT_LIMIT: Final = 3  # names lost on a server that never spoke, before it is left alone
+_EDNS: Final = dns.message.make_query(".", dns.rdatatype.A, use_edns=0, payload=_UDP_PAYLOAD).opt
+"""The record of EDNS, the same in every question: making it anew costs as much as making the rest."""
 _EDNS_REFUSALS: Final = {dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS}
 
 _ADVICE: Final = {
@@ -188,12 +190,14 @@ class Resolver:
         self, server: Server, name: dns.name.Name, deadline: float, lines: Lines
     ) -> dns.message.Message:
         """Return a reply that is an answer (NOERROR or NXDOMAIN, not a referral), or raise."""
-        query = dns.message.make_query(name, dns.rdatatype.A, use_edns=0, payload=_UDP_PAYLOAD)
+        query = dns.message.make_query(name, dns.rdatatype.A)
+        query.opt = _EDNS
         reply = await self._exchange(server, query, deadline, lines)
-        if reply.rcode() in _EDNS_REFUSALS:  # an old server that does not know EDNS: RFC 6891 §7
-            query = dns.message.make_query(name, dns.rdatatype.A)
-            reply = await self._exchange(server, query, deadline, lines)
         rcode = reply.rcode()
+        if rcode in _EDNS_REFUSALS:  # an old server that does not know EDNS: RFC 6891 §7
+            query.opt = None
+            reply = await self._exchange(server, query, deadline, lines)
+            rcode = reply.rcode()
         if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             advice = _ADVICE.get(rcode, "Ask the server's operator what it stands for.")
             raise UnreachableError(f"{dns.rcode.to_text(rcode)} came back. {advice}")

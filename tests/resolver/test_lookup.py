@@ -202,6 +202,19 @@ def test_garbage_is_no_answer(serve: Serve, handler: Handler, told: str) -> None
     assert told in gap_of(ask(serve(handler).address), GapKind.MALFORMED)
 
 
+def test_questions_carry_edns(serve: Serve) -> None:
+    """The server is told how long a datagram may be, so that chains rarely need TCP."""
+    heard: list[tuple[int, int]] = []
+
+    def handler(query: dns.message.Message, transport: str) -> Reply:
+        heard.append((query.edns, query.payload))
+        return reply_with(*CHAIN)(query, transport)
+
+    server = serve(handler)
+    assert [ask(server.address).ttl, ask(server.address, name=PRIVATE).ttl] == [10, 10]
+    assert heard == [(0, 1232), (0, 1232)]
+
+
 def test_a_server_that_knows_no_edns_is_asked_without(serve: Serve) -> None:
     """FORMERR to a question with EDNS is followed by one without, as RFC 6891 asks."""
 
