@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))  # run as a script, its folder is there instead
 
 from benchmarks import page  # noqa: E402  # after the path
 from benchmarks.processes import Lab, Measured, count, empty, measure, served, suite  # noqa: E402
+from pytest_ampls.arm.throttle import ARM_RATE  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanation"
 _PLAIN_CLIENTS = ("one-by-one", "threads", "containers")
@@ -55,6 +56,7 @@ def _row(measured: Measured, vms: int, **more: Any) -> dict[str, Any]:
         "vms": vms,
         "items": count(r"(\d+) passed", measured) + count(r"(\d+) skipped", measured),
         "calls": count(r"(\d+) ARM calls", measured),
+        "refused": count(r"ARM calls, (\d+) throttled", measured),
         "reading": _seconds(measured),
         "wall": measured.wall,
         "peak": measured.peak,
@@ -121,6 +123,15 @@ def subscriptions(given: argparse.Namespace, folder: str) -> list[dict[str, Any]
     return found
 
 
+def throttled(given: argparse.Namespace, folder: str) -> dict[str, Any]:
+    """Measure a run that needs more reads than ARM's limit lets through at once: from the providers alone."""
+    burst, per_second = ARM_RATE.burst, ARM_RATE.per_second
+    with served(given.throttled_vms, 0, throttle=True) as lab:
+        row = _row(suite(lab, folder, "--ampls-discovery=arm", "--ampls-group-by=rule"), given.throttled_vms)
+    dictated = max(0.0, (row["calls"] - burst) / per_second)
+    return {**row, "burst": burst, "per_second": per_second, "dictated": dictated}
+
+
 def start(given: argparse.Namespace, folder: str) -> dict[str, Any]:
     """Measure how long a worker takes from the evidence in a file to its first verdict."""
     evidence = str(Path(folder, "evidence.ampls"))
@@ -153,6 +164,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, str], Any]] = {
     "workers": workers,
     "growth": growth,
     "subscriptions": subscriptions,
+    "throttled": throttled,
     "start": start,
     "unused": unused,
 }
@@ -175,6 +187,7 @@ def _options() -> argparse.Namespace:
         "--subscriptions", type=int, nargs="+", default=[1, 10, 100], help="how many a fleet is spread over"
     )
     parser.add_argument("--spread-vms", type=int, default=10_000, help="machines for subscriptions (10000)")
+    parser.add_argument("--throttled-vms", type=int, default=500, help="machines for throttled (500)")
     parser.add_argument("--start-vms", type=int, default=10_000, help="machines for start (10000)")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.json")
     parser.add_argument("--draw", action="store_true", help="measure nothing, draw what was measured")

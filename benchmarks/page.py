@@ -91,6 +91,16 @@ def _subscriptions(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield f"| {row['subscriptions']} | {row['calls']:,} | {row['reading']:.1f} | {row['wall']:.1f} |"
 
 
+def _throttled(row: dict[str, Any]) -> Iterator[str]:
+    ratio = row["reading"] / row["dictated"]
+    yield (
+        f"**Under ARM's limit of reads**, a bucket of {row['burst']:g} that refills by {row['per_second']:g} a second: "
+        f"{row['vms']:,} machines by their providers alone take {row['calls']:,} calls, for which the bucket itself "
+        f"dictates {row['dictated']:.1f} s. Reading took {row['reading']:.1f} s, {ratio:.2f} times that, and "
+        f"{row['refused']} calls were refused (429)."
+    )
+
+
 def _start(row: dict[str, Any]) -> Iterator[str]:
     yield f"**A worker's start**, {row['vms']:,} machines, from the controller's file to the first verdict:"
     yield ""
@@ -114,6 +124,7 @@ _PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "workers": _workers,
     "growth": _growth,
     "subscriptions": _subscriptions,
+    "throttled": _throttled,
     "start": _start,
     "unused": _unused,
 }

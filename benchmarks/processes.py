@@ -52,12 +52,13 @@ class Measured(NamedTuple):
 
 
 @contextmanager
-def served(vms: int, latency_ms: float, subscriptions: int = 1) -> Iterator[Lab]:
-    """Serve a fleet from a process of its own."""
+def served(vms: int, latency_ms: float, subscriptions: int = 1, *, throttle: bool = False) -> Iterator[Lab]:
+    """Serve a fleet from a process of its own, with ARM's limit of reads where it is wanted."""
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder, "lab.json")
         command = [sys.executable, "-m", "pytest_ampls.lab", "serve"]
-        command.append(f"fleet:vms={vms},subscriptions={subscriptions}")
+        limit = "on" if throttle else "off"
+        command.append(f"fleet:vms={vms},subscriptions={subscriptions},throttle={limit}")
         command += ["--latency-ms", str(latency_ms), "--ready-file", str(ready)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
