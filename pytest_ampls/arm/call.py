@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -22,7 +22,9 @@ class Call:
     ``patience`` is how many seconds of waiting are left; it is shared by all pages. ``url`` is
     the first page's. ``body`` and ``headers`` are those of the last page that arrived.
     ``subject`` is what is asked for where type and scope do not say it well. ``accepts`` tells that a 202 is an
-    answer too; ``status`` is that of the last answer.
+    answer too; ``status`` is that of the last answer. ``reads`` are the paths that a batch asks for: each counts
+    as a read of its subscription. ``unless`` is there where the same can be asked in another way, which is better than
+    to ask again, unless it was throttled; it tells whether not to ask at all any more.
     """
 
     type: str
@@ -32,6 +34,8 @@ class Call:
     budget: float = field(init=False)
     subject: str = ""
     accepts: bool = False
+    reads: tuple[str, ...] = ()
+    unless: Callable[[], bool] | None = None
     status: int = 0
     url: str = ""
     body: bytes = b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 from azure.core.credentials import TokenCredential
 from azure.core.rest import HttpRequest
 
+from pytest_ampls.arm.batches import Batches
 from pytest_ampls.arm.call import OPTION, Call, RefusalError
 from pytest_ampls.arm.clock import Clock, SystemClock
 from pytest_ampls.arm.cloud import Cloud
@@ -22,7 +22,7 @@ from pytest_ampls.arm.credential import TokenSource
 from pytest_ampls.arm.graph import ROWS_A_PAGE, Answers, Rows
 from pytest_ampls.arm.operations import GRAPH, Sdk, listing_path, version_of
 from pytest_ampls.arm.origin import Origin, printable
-from pytest_ampls.arm.pages import NotAPageError, Page, document, page
+from pytest_ampls.arm.pages import TODO_PAGE, NotAPageError, Pages, document
 from pytest_ampls.arm.pipelines import Pipelines
 from pytest_ampls.arm.policies import ReadOnlyPolicy
 from pytest_ampls.arm.projection import Projection, projection_of
@@ -32,14 +32,11 @@ from pytest_ampls.model.evidence import Gap, GapKind, Reading, Statistics
 
 __all__ = ["ArmClient"]
 
-_MOST_PAGES: Final = 10_000
-_EMPTY_PAGES: Final = 50
 _RUN_FACTOR: Final = 3.0
 _THREADS: Final = 4
 """Threads for each request that may be under way: those that wait for one service leave others free."""
 _SAFE: Final = "/()$@:!*',;=&+-._~"
 _NOT_REGISTERED: Final = "missingsubscriptionregistration"
-_TODO_PAGE: Final = "Look for a proxy in between, check the ARM endpoint, or run again"
 
 
 class ArmClient:
@@ -88,6 +85,7 @@ class ArmClient:
             credential, self._ledger, self._clock, self._stop, ca_bundle=ca_bundle, on_progress=on_progress
         )
         self._tokens = TokenSource(credential, cloud.token_scope, self._clock)
+        throttle = self.pipelines.throttle(rate, self.concurrency)
         self._pipeline = self.pipelines.make(
             self._origin,
             self._tokens,
@@ -95,6 +93,10 @@ class ArmClient:
             rate=rate,
             concurrency=self.concurrency,
             timeout=timeout,
+            throttle=throttle,
+        )
+        self.batches = Batches(
+            self._pipeline, self._origin, throttle, self._ledger, self._clock, retry_budget
         )
         self._sdk = Sdk(str(self._origin), credential, cloud.token_scope, self._pipeline)
 
@@ -154,19 +156,19 @@ class ArmClient:
         Source: https://learn.microsoft.com/rest/api/azure/#async-operations-throttling-and-paging
         """
         usual = listing_path(resource_type, scope)
-        url = self._url(path or usual, version_of(resource_type), condition)
+        url = self.url(resource_type, scope, condition, path or usual)
         call = Call(resource_type, scope, single=False, patience=self.budget)
-        documents: builtins.list[msgspec.Raw] = []
+        pages = Pages(call)
         gap = None
         read_at = self._clock.time()
         try:
             if path not in (None, usual) or condition or not self._sdk.first_page(call):
                 self._get(call, url)
-            self._collect(call, documents, first_page=first_page)
+            self._collect(call, pages, first_page=first_page)
         except RefusalError as refusal:
             if refusal.code.lower() != _NOT_REGISTERED:
                 gap = refusal.gap
-        return self._reading(call, url, read_at, tuple(documents), gap)
+        return self._reading(call, url, read_at, tuple(pages.documents), gap)
 
     def get(self, resource_type: str, resource_id: str) -> Reading:
         """Read one resource.
@@ -186,7 +188,7 @@ class ArmClient:
             self._get(call, url)
             documents = (document(call.body),)
         except NotAPageError as error:
-            gap = call.gap(GapKind.MALFORMED, str(error), _TODO_PAGE, status=200)
+            gap = call.gap(GapKind.MALFORMED, str(error), TODO_PAGE, status=200)
         except RefusalError as refusal:
             gap = None if refusal.gap.kind is GapKind.ABSENT else refusal.gap
         return self._reading(call, url, read_at, documents, gap)
@@ -229,7 +231,7 @@ class ArmClient:
                 )
                 before = len(answers.documents)
                 answers.take()
-                self._tell(projection.type, len(answers.documents) - before)
+                self.tell(projection.type, len(answers.documents) - before)
         except RefusalError as refusal:
             gap = refusal.gap
         return Rows(call.url, asked_at, tuple(answers.documents), gap)
@@ -252,45 +254,41 @@ class ArmClient:
         self._clock.wait(seconds, self._stop)
         return not self._stop.is_set()
 
-    def _collect(
-        self, call: Call, documents: builtins.list[msgspec.Raw], *, first_page: bool = False
-    ) -> None:
-        """Take the documents of the page that arrived, and of all that follow it."""
-        seen: set[str] = set()
-        empty = odd = 0
+    def url(self, resource_type: str, scope: str, condition: str = "", path: str = "") -> str:
+        """Return the URL at which a type is listed; arguments as for :meth:`list`.
+
+        Raises:
+            KeyError: the product does not read this type.
+        """
+        return self._url(path or listing_path(resource_type, scope), version_of(resource_type), condition)
+
+    def relative(self, link: str) -> str:
+        """Return the path and the query of a URL, an empty text where it is not on the ARM endpoint."""
+        url = self._absolute(link)
+        rest = url.partition("://")[2].partition("/")[2]
+        return f"/{rest}" if Origin.of(url) == self._origin else ""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._clock.time()
+
+    def _collect(self, call: Call, pages: Pages, *, first_page: bool = False) -> None:
+        """Take the page that arrived, and all that follow it."""
         while True:
-            current = self._page(call)
-            documents.extend(current.documents)
-            self._tell(call.type, len(current.documents))
-            odd += current.odd
-            empty = 0 if current.documents else empty + 1
-            if current.next_link is None:
+            self.tell(call.type, pages.take(call.body))
+            if not pages.has_more:
                 break
             if first_page:
                 what = "there is more than the first page, and no more was asked for"
                 raise RefusalError(call.gap(GapKind.NOT_READ, what, "Read the rest where it is needed"))
-            if current.next_link in seen or len(seen) >= _MOST_PAGES or empty > _EMPTY_PAGES:
-                what = f"the pages lead in a circle: after {len(seen) + 1} of them there is still a next one"
-                raise RefusalError(
-                    call.gap(GapKind.MALFORMED, what, "Run again; if it stays so, report it to Azure")
-                )
-            seen.add(current.next_link)
-            self._get(call, self._absolute(current.next_link))
-        if odd:
-            what = f"{odd} of {odd + len(documents)} items are no objects"
-            raise RefusalError(call.gap(GapKind.MALFORMED, what, _TODO_PAGE, status=200))
+            self._get(call, self._absolute(pages.follow()))
+        pages.finish()
 
-    def _tell(self, resource_type: str, documents: int) -> None:
-        """Count what arrived, and tell who wants to know."""
+    def tell(self, resource_type: str, documents: int) -> None:
+        """Count a page that arrived, and tell who wants to know."""
         so_far = self._ledger.page(documents)
         if self._on_progress is not None:
             self._on_progress(f"{so_far} so far, reading {resource_type}")
-
-    def _page(self, call: Call) -> Page:
-        try:
-            return page(call.body)
-        except NotAPageError as error:
-            raise RefusalError(call.gap(GapKind.MALFORMED, str(error), _TODO_PAGE, status=200)) from error
 
     def _get(self, call: Call, url: str) -> None:
         self._pipeline.run(HttpRequest("GET", url, headers={"Accept": "application/json"}), **{OPTION: call})

@@ -68,6 +68,7 @@ class Pipelines:
         connect_timeout: float | None = None,
         whole: float | None = None,
         inner: tuple[Any, ...] = (),
+        throttle: Throttle | None = None,
     ) -> Pipeline[HttpRequest, HttpResponse]:
         """Return a pipeline to one origin, ready to use; :meth:`close` closes it.
 
@@ -82,8 +83,9 @@ class Pipelines:
             connect_timeout: seconds to connect.
             whole: seconds for a whole answer, where it is not ten times the timeout.
             inner: policies that see every single attempt, just outside of the token's.
+            throttle: what paces the requests, where it was made before, of the same rate and concurrency.
         """
-        throttle = Throttle(rate, self.clock, Gates(concurrency, self._stop))
+        throttle = throttle or self.throttle(rate, concurrency)
         policies: list[Any] = [  # azure-core types its own policies for the older request class
             guard,
             OriginPolicy(origin),
@@ -103,6 +105,10 @@ class Pipelines:
         )
         pipeline: Pipeline[HttpRequest, HttpResponse] = Pipeline(transport, policies)
         return self._made.enter_context(pipeline)
+
+    def throttle(self, rate: Rate, concurrency: int) -> Throttle:
+        """Return what paces requests to a service."""
+        return Throttle(rate, self.clock, Gates(concurrency, self._stop))
 
     def close(self) -> None:
         """Close the connections of all pipelines."""

@@ -16,6 +16,7 @@ from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import HTTPPolicy, SansIOHTTPPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 
+from pytest_ampls.arm.batch import BATCH_PATH, only_reads
 from pytest_ampls.arm.call import OPTION, Call, RefusalError, Retry, Trouble
 from pytest_ampls.arm.clock import Clock
 from pytest_ampls.arm.credential import NoTokenError, TokenSource
@@ -49,6 +50,8 @@ def call_of(request: Request) -> Call:
 class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
     """Lets GET through, and POST to the queries that only read. Nothing else leaves the process.
 
+    A batch of requests is let through where all that it asks for is twenty GETs at the most, of ARM's own paths.
+
     With ``run_command`` it lets POST to the Run Command of a virtual machine through as well, because the user
     asked for that. With ``log_queries`` it lets POST to the query of a Log Analytics workspace through, and to nothing
     else: that is for the pipeline to that service.
@@ -64,6 +67,9 @@ class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
             return _LOG_QUERY.fullmatch(path) is not None
         return path in _POSTS or (self._run_command and _RUN_COMMAND.fullmatch(path) is not None)
 
+    def _is_batch(self, request: HttpRequest) -> bool:
+        return not self._log_queries and only_reads(request.content)
+
     def on_request(self, request: Request) -> None:
         """Stop a request that could change something.
 
@@ -71,8 +77,10 @@ class ReadOnlyPolicy(SansIOHTTPPolicy[HttpRequest, HttpResponse]):
             ReadOnlyError: the method is not one that reads.
         """
         method, url = request.http_request.method.upper(), request.http_request.url
-        path = url.partition("?")[0].partition("://")[2].partition("/")[2]
-        if method == "GET" or (method == "POST" and self._is_query(f"/{path}".lower())):
+        path = "/" + url.partition("?")[0].partition("://")[2].partition("/")[2]
+        if method == "GET" or (method == "POST" and self._is_query(path.lower())):
+            return
+        if method == "POST" and path == BATCH_PATH and self._is_batch(request.http_request):
             return
         raise ReadOnlyError(
             f"{method} {printable(url)} was stopped: this program only reads, and sends GET alone"
@@ -180,7 +188,8 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
 
     def _before(self, call: Call, service: Service) -> None:
         self._check(call)
-        wait = service.reserve()
+        reads = (self._throttle.service(path) for path in call.reads)
+        wait = max(each.reserve() for each in (service, *reads))
         if wait > 0:
             self._ledger.lost(wait)
             self._clock.wait(wait, self._stop)
@@ -190,6 +199,8 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
     def _check(self, call: Call) -> None:
         if self._stop.is_set():
             raise RefusalError(call.gap(GapKind.NOT_READ, "the run was interrupted", "Run again"))
+        if call.unless is not None and call.unless():
+            raise RefusalError(call.gap(GapKind.NOT_READ, "not asked any more", "It is asked in another way"))
         if self._ledger.given_up:
             raise RefusalError(
                 call.gap(
@@ -215,7 +226,8 @@ class RetryPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
         """Wait before the next attempt, or raise because there will be none."""
         wait = _wait(trouble, attempt)
         affordable = wait <= call.patience and self._ledger.may_wait(wait)
-        if attempt > trouble.retry.value or not affordable:
+        spared = call.unless is not None and trouble.retry is not Retry.WITHIN_BUDGET
+        if spared or attempt > trouble.retry.value or not affordable:
             if not trouble.answered:
                 self._ledger.unreachable()
             raise RefusalError(_gap(trouble, call, attempt, wait), trouble.code, trouble.what)

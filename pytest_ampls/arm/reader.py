@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -14,9 +14,12 @@ from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.references import Document, decoded, fold
 from pytest_ampls.model.evidence import Reading
 
-__all__ = ["Reader", "Task"]
+__all__ = ["Job", "Reader", "Task"]
 
 T = TypeVar("T")
+
+Job: TypeAlias = Callable[[], "Sequence[Job] | None"]
+"""Something to carry out; it may return what is to be carried out next."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -71,9 +74,21 @@ class Reader:
 
     def together(self, stage: str, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Carry out jobs side by side, and return what came of each, in their order."""
-        if jobs and self._on_progress is not None:
-            self._on_progress(f"reading {stage}: {len(jobs)} request{'s' if len(jobs) > 1 else ''}")
+        self._tell(stage, len(jobs))
         return list(self._pool.map(lambda job: job(), jobs))
+
+    def follow(self, stage: str, jobs: Sequence[Job]) -> None:
+        """Carry out jobs side by side, and those that they return, until there are no more."""
+        self._tell(stage, len(jobs))
+        waiting: set[Future[Sequence[Job] | None]] = {self._pool.submit(job) for job in jobs}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                waiting |= {self._pool.submit(job) for job in future.result() or ()}
+
+    def _tell(self, stage: str, jobs: int) -> None:
+        if jobs and self._on_progress is not None:
+            self._on_progress(f"reading {stage}: {jobs} request{'s' if jobs > 1 else ''}")
 
     def read(self, stage: str, tasks: Iterable[Task]) -> list[Reading]:
         """Carry out the tasks that were not carried out before, and keep what came of them."""

@@ -1,7 +1,8 @@
 """The first look at all subscriptions, side by side: ARM's own lists, the index, and the roles.
 
-ARM's list of resources is one call for each subscription, whatever is in it. It is fresh, it says when it
-is refused, and it holds the id of everything that has a region. The index tells the rest in pages over
+ARM's list of resources is one for each subscription, whatever is in it, and twenty of them are asked for in
+one call (:mod:`pytest_ampls.arm.listings`). It is fresh, it says when it is refused, and it holds the id of
+everything that has a region. The index tells the rest in pages over
 all subscriptions. Neither says whether an absent type is absent or may not be read; roles do.
 
 Source: https://learn.microsoft.com/rest/api/resources/resources/list (several types in one filter)
@@ -16,11 +17,13 @@ from typing import Final
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.graph import SUBSCRIPTIONS_A_CALL, Rows
 from pytest_ampls.arm.kinds import ARC, ASSOCIATIONS, BELOW, CONTAINERS, INDEXED, INTERFACES, VMS
+from pytest_ampls.arm.listings import Listings, Wanted
 from pytest_ampls.arm.operations import RESOURCES
 from pytest_ampls.arm.projection import Projection, projection_of, projection_of_many
-from pytest_ampls.arm.reader import Reader
+from pytest_ampls.arm.reader import Job, Reader
 from pytest_ampls.arm.roles import Roles, read_roles
 from pytest_ampls.arm.sentinel import Found, Listed, id_of, subscription_of, type_of
+from pytest_ampls.model.evidence import Reading
 
 __all__ = ["Place", "Survey", "questions"]
 
@@ -56,8 +59,9 @@ class Survey:
         """Ask all of it at once."""
         kinds = (*CONTAINERS, *_ALWAYS, ARC, BELOW[ARC])
         self.found = {(kind, scope): Found() for scope in self._scopes for kind in kinds}
-        jobs = [self._read_roles, *self._questions(), *self._lists()]
-        self._reader.together("the list of resources, and the index", jobs)
+        lists = Listings(self._client, list(self._lists()))
+        jobs: list[Job] = [*lists.jobs(), self._read_roles, *self._questions()]
+        self._reader.follow("the list of resources, and the index", jobs)
 
     def _read_roles(self) -> None:
         self.roles = read_roles(self._client, [scope.rpartition("/")[2] for scope in self._scopes])
@@ -74,8 +78,8 @@ class Survey:
 
     # ------------------------------------------------------------ ARM's list
 
-    def _lists(self) -> Iterator[Callable[[], None]]:
-        """Return one list for each subscription; of few subscriptions, long lists run beside it."""
+    def _lists(self) -> Iterator[Wanted]:
+        """Return one list for each subscription; of few subscriptions, long lists are lists of their own."""
         machines = (*_COUNTED, ARC, BELOW[ARC])
         groups: tuple[tuple[str, ...], ...] = tuple((kind,) for kind in _COUNTED)
         if len(self._scopes) * _SIDE_BY_SIDE > self._client.concurrency:
@@ -83,19 +87,20 @@ class Survey:
         elif self._containers:
             groups = ((*CONTAINERS, ARC, BELOW[ARC]), *groups)
         for kinds in groups:
+            condition = " or ".join(f"resourceType eq '{kind}'" for kind in kinds)
             for scope in self._scopes:
-                yield partial(self._list, kinds, scope)
+                yield Wanted(RESOURCES, scope, condition, partial(self._take, kinds))
 
-    def _list(self, kinds: tuple[str, ...], scope: str) -> None:
-        condition = " or ".join(f"resourceType eq '{kind}'" for kind in kinds)
-        reading = self._client.list(RESOURCES, scope, condition=condition)
+    def _take(self, kinds: tuple[str, ...], reading: Reading) -> None:
         ids: dict[str, set[str]] = {}
         for raw in reading.documents:
             own = id_of(raw)
             ids.setdefault(type_of(own), set()).add(own)
         for kind in kinds:
             known = frozenset(ids.get(kind.lower(), ()))
-            self.found[kind, scope].listed = Listed(reading.request, reading.read_at, known, reading.gap)
+            self.found[kind, reading.scope].listed = Listed(
+                reading.request, reading.read_at, known, reading.gap
+            )
 
 
 def questions(

@@ -187,6 +187,7 @@ class Ledger:
         self._pages = 0
         self._documents = 0
         self._reused = 0
+        self._batched = 0
         self._waited = 0.0
         self._waited_until = clock.monotonic()
         self._began: float | None = None
@@ -221,6 +222,11 @@ class Ledger:
         """Count reads that were asked for again, and answered by what had been read."""
         with self._lock:
             self._reused += reads
+
+    def batched(self, reads: int) -> None:
+        """Count reads that were asked for in one call."""
+        with self._lock:
+            self._batched += reads
 
     def answered(self, status: int) -> None:
         """Count an answer, whatever it says."""
@@ -268,6 +274,7 @@ class Ledger:
                 retries=self._retries,
                 pages=self._pages,
                 reused=self._reused,
+                batched=self._batched,
                 seconds=round(self._ended - self._began, 3) if self._began is not None else 0.0,
                 notes=tuple(self._notes),
             )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_ampls.catalogue import Rule, Severity, Verdict
-from pytest_ampls.model.evidence import Snapshot, Statistics
+from pytest_ampls.model.evidence import Snapshot, Statistics, Subscription
 from pytest_ampls.report.tally import Tally
 
 __all__ = [
     "calls_line",
     "catalogue_lines",
     "evidence_line",
-    "subscriptions_line",
+    "notes",
+    "subscription_lines",
     "summary_lines",
     "unverified_lines",
 ]
@@ -23,6 +24,7 @@ __all__ = [
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW, Severity.INFORMATION)
 _UNKNOWN_RULE = "other"
 _LOG_QUERY = "Microsoft.OperationalInsights/workspaces/query"
+_BATCH = "Microsoft.Resources/batch"
 _SHOWN_REASONS = 8
 _SHOWN_SUBSCRIPTIONS = 10
 
@@ -113,16 +115,44 @@ def calls_line(statistics: Statistics) -> str:
         f"{calls} {name}" for name, calls in sorted(providers.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
     pages = f"{statistics.pages} pages, {statistics.retries} retries"
+    if statistics.batched:
+        pages = f"{statistics.batched} reads in {statistics.calls_by_type.get(_BATCH, 0)} batches, {pages}"
     return f"calls: {', '.join(shown) or 'none'}; {pages}, {statistics.reused} reads answered by earlier ones"
 
 
-def subscriptions_line(snapshot: Snapshot) -> str:
-    """Name the subscriptions that were found, where they were not named by hand."""
+def subscription_lines(snapshot: Snapshot, *, found: bool) -> Iterator[str]:
+    """Name the subscriptions that are judged where they were ``found``, or one is not in order; and those left out."""
+    if found or any(own.state.lower() not in ("", "enabled") for own in snapshot.subscriptions):
+        yield f"judged are {_names(snapshot.subscriptions)}"
+    yield from _left_out(snapshot)
+
+
+def notes(snapshot: Snapshot) -> Iterator[str]:
+    """Yield what whoever reads the verdicts should know of the evidence."""
+    yield from _left_out(snapshot)
+    yield from snapshot.statistics.notes
+
+
+def _left_out(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.left_out:
+        several = len(snapshot.left_out) > 1
+        yield (
+            f"left out {'are' if several else 'is'} {_names(snapshot.left_out)}: to judge a disabled subscription, "
+            "name it with --ampls-subscription"
+        )
+
+
+def _names(subscriptions: Sequence[Subscription]) -> str:
     shown = [
-        f"{own.name or 'without a name'} ({own.id})" for own in snapshot.subscriptions[:_SHOWN_SUBSCRIPTIONS]
+        f"{own.name or 'without a name'} ({own.id}{_state(own)})"
+        for own in subscriptions[:_SHOWN_SUBSCRIPTIONS]
     ]
-    more = len(snapshot.subscriptions) - len(shown)
-    return "judged are " + ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    more = len(subscriptions) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _state(subscription: Subscription) -> str:
+    return f", {subscription.state}" if subscription.state.lower() not in ("", "enabled") else ""
 
 
 def unverified_lines(tally: Tally) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Many subscriptions in about one call each: what is absent is told by ARM's list, the index and the roles."""
+"""Many subscriptions in few calls: what is absent is told by ARM's list, the index and the roles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from pytest_ampls.arm.batch import BATCH
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.arm.inventory import read_estate
 from pytest_ampls.arm.kinds import INDEXED, LISTED
@@ -46,13 +47,14 @@ def listings(statistics: Statistics) -> int:
     return sum(statistics.calls_by_type.get(kind, 0) for kind in LISTED)
 
 
-def test_about_one_call_for_each_subscription() -> None:
+def test_fewer_calls_than_subscriptions_have_types() -> None:
     """Most types are in few subscriptions: the others are not asked, and what arrives is what ARM has."""
     plain, many = read(FLEET, "arm")
     readings, few = read(FLEET, "auto")
     assert many.calls > 20 * 16
-    assert few.calls <= 20 + 60
-    assert few.calls_by_type[RESOURCES] == 20
+    assert few.calls <= 1 + 60
+    assert (few.calls_by_type[BATCH], few.batched) == (1, 20)
+    assert RESOURCES not in few.calls_by_type
     assert ids(readings) == ids(plain)
     assert {(own.type, own.scope) for own in readings} >= {
         (kind, own.scope) for kind in LISTED for own in of(plain, WORKSPACES)
