@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,16 @@ from pytest_ampls import resolver
 from pytest_ampls.effective.collection import workspaces_fed
 from pytest_ampls.effective.computed_points import computed_answers, settled
 from pytest_ampls.effective.guest_points import guest_answers, machines_of, questioner
+from pytest_ampls.effective.silence import silent_machines
 from pytest_ampls.effective.staying_public import names_that_stay_public
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.compute import ArcMachine, VirtualMachine
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import VantagePoint
 from pytest_ampls.model.monitor import Workspace
-from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS, Needs
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS, POWER, Needs
 from pytest_ampls.model.network import PrivateEndpoint
-from pytest_ampls.model.resource import ResourceId
+from pytest_ampls.model.resource import ResourceId, key
 
 if TYPE_CHECKING:
     from pytest_ampls.arm.client import ArmClient
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_ampls.model.handshake import Handshake
     from pytest_ampls.model.log_rows import LogReading
     from pytest_ampls.model.machine import Machine
+    from pytest_ampls.model.power import PowerReading
     from pytest_ampls.settings import Settings
 
 __all__ = ["guest_access", "observe"]
@@ -87,8 +89,12 @@ def observe(
         guests = _guests(estate, settings, client, on_progress, questioner(machines.values(), names))
     if settings.logs and (needs is None or LOGS in needs.types):
         logs = _logs(estate, client, on_progress)
+    power = before.power
+    if needs is None or needs.types & {GUESTS, LOGS, POWER}:
+        power = _power(estate, client, on_progress, needs, silent_machines(estate, guests, logs))
     computed += guest_answers(machines, guests, names)
     seen = {"answers": kept + answers + computed, "handshakes": handshakes, "guests": guests, "logs": logs}
+    seen["power"] = power
     told = {"probed": settings.probe, "logged": settings.logs}
     estate.renew(msgspec.structs.replace(before, vantage_points=points, **told, **seen))
 
@@ -167,14 +173,18 @@ def _guests(
     from pytest_ampls.guest import gather_all
 
     access = guest_access(settings, RunCommand(client) if settings.run_command else None)
-    return gather_all(
-        estate,
-        access,
-        questions=questions,
-        concurrency=settings.concurrency,
-        timeout=settings.guest_timeout,
-        on_progress=on_progress,
-    )
+    try:
+        return gather_all(
+            estate,
+            access,
+            questions=questions,
+            concurrency=settings.concurrency,
+            timeout=settings.guest_timeout,
+            on_progress=on_progress,
+        )
+    except BaseException:
+        client.stop()  # so that Ctrl-C is not kept waiting by scripts whose results do not come
+        raise
 
 
 def _logs(estate: Estate, client: ArmClient, on_progress: Say) -> tuple[LogReading, ...]:
@@ -183,6 +193,23 @@ def _logs(estate: Estate, client: ArmClient, on_progress: Say) -> tuple[LogReadi
     machines = (*estate.known(VirtualMachine), *estate.known(ArcMachine))
     workspaces = [(own, *_named(estate, own)) for own in workspaces_fed(estate)]
     return ask_all(client, workspaces, {machine.key for machine in machines}, on_progress=on_progress)
+
+
+def _power(
+    estate: Estate, client: ArmClient, on_progress: Say, needs: Needs | None, silent: Sequence[VirtualMachine]
+) -> tuple[PowerReading, ...]:
+    """Return the power states of machines that show no life, read anew where somebody waits for the machine."""
+    if not silent:
+        return ()
+    from pytest_ampls.arm.power import read_power
+
+    known: dict[str, PowerReading] = {}
+    if needs is not None and not needs.all_machines:
+        before = {key(reading.machine): reading for reading in estate.snapshot.power}
+        known = {own: reading for own, reading in before.items() if own not in needs.machines}
+    asked = [machine.id for machine in silent if machine.key not in known]
+    fresh = {key(reading.machine): reading for reading in read_power(client, asked, on_progress=on_progress)}
+    return tuple({**known, **fresh}[machine.key] for machine in silent)
 
 
 def _named(estate: Estate, workspace_id: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pytest_ampls.lab import management
 from pytest_ampls.lab.graph import GRAPH_PATH, Graph
+from pytest_ampls.lab.instance_view import expanded, instance_view, machine_asked_for
 from pytest_ampls.lab.messages import Request, Response, json_response
 from pytest_ampls.lab.paging import Pages
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES, ResourceType, find_type
@@ -26,6 +27,7 @@ __all__ = ["Arm", "request_headers"]
 _FIX = "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
 _ASSOCIATIONS: Final = "microsoft.insights/datacollectionruleassociations"
 _COLLECTIONS: Final = ("microsoft.insights/datacollectionrules", "microsoft.insights/datacollectionendpoints")
+_MACHINES: Final = "microsoft.compute/virtualmachines"
 _NETWORKS: Final = "microsoft.network/virtualnetworks"
 _INLINE: Final = {
     f"{_NETWORKS}/subnets": "subnets",
@@ -82,6 +84,11 @@ class Arm:
         if simple is not None:
             return simple
         self._check_place(segments)
+        machine = machine_asked_for(path, query)
+        if machine is not None:
+            return json_response(
+                200, instance_view(self._single(parse_target(machine), version.lower()), self.index)
+            )
         return self._resources(request, parse_target(path), version.lower())
 
     # -- what is no resource of a provider ---------------------------------------------------
@@ -212,6 +219,8 @@ class Arm:
         headers = {"api-supported-versions": ", ".join(entry.versions)} if entry.announces else {}
         if target.name:
             document = self._single(target, version)
+            if target.resource_type == _MACHINES:
+                document = expanded(document, self.index, request.query().get("$expand", ""))
             if "etag" in document and target.resource_type.startswith(_ZONES):
                 headers["etag"] = document["etag"]
             return json_response(200, document, headers)
@@ -234,7 +243,7 @@ class Arm:
                 f"The Resource '{shown}/{target.name}' under resource group '{group}' was not found. {_FIX}"
             )
             refuse(404, "ResourceNotFound", text)
-        if target.resource_type == "microsoft.compute/virtualmachines":
+        if target.resource_type == _MACHINES:
             document = with_extensions(document, self.index)
         return with_version(document, version)
 
@@ -291,7 +300,7 @@ class Arm:
         else:
             documents = self._documents(target, entry)
         condition = request.query().get("$filter", "")
-        if condition and target.resource_type == "microsoft.compute/virtualmachines":
+        if condition and target.resource_type == _MACHINES:
             documents = _instances(documents, condition)
         return self.pages.page(
             documents, request, null_link=entry.null_next_link, size=entry.page_size, change=change

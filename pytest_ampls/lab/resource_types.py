@@ -87,6 +87,7 @@ _RECORD_TYPES = ("A", "AAAA", "CNAME", "MX", "PTR", "SOA", "SRV", "TXT")
 _TYPES = (
     _type("Microsoft.Compute/virtualMachines", _COMPUTE),
     _type("Microsoft.Compute/virtualMachines/extensions", _COMPUTE),
+    _type("Microsoft.Compute/virtualMachines/instanceView", _COMPUTE),
     _type("Microsoft.Compute/virtualMachineScaleSets", _COMPUTE),
     _type("Microsoft.Compute/virtualMachineScaleSets/virtualMachines", _COMPUTE),
     _type("Microsoft.Compute/virtualMachineScaleSets/extensions", _COMPUTE),

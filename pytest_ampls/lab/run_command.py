@@ -1,7 +1,8 @@
 """Run Command: scripts in the lab's guests, started by POST and asked for until they have ended.
 
 Sources: recorded answers of the service; Microsoft Learn, "Run scripts in your Linux VM by using Run Command"
-(the last 4,096 bytes, one script at a time).
+(the last 4,096 bytes, one script at a time), and "Azure Virtual Machine error messages" (that the machine has to run;
+the status 409 of its code was seen in answers to other requests, not in one to this one).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Final
 from pytest_ampls.lab import gather_format, guest_shell
 from pytest_ampls.lab.fault.registry import Meddling
 from pytest_ampls.lab.guest import Guest
+from pytest_ampls.lab.instance_view import RUNNING
 from pytest_ampls.lab.messages import Request, Response, error, json_response
 from pytest_ampls.lab.resolution import Resolution
 from pytest_ampls.lab.resource_types import RESOURCE_TYPES
@@ -37,6 +39,7 @@ _BUSY: Final = (
     "Run command extension execution is in progress. "
     "Please wait for completion before invoking a run command."
 )
+_NOT_RUNNING: Final = "The operation requires the VM to be running (or set to run)."
 _STARTED: Final = "2026-03-01T09:00:00.1234567+00:00"
 
 
@@ -93,6 +96,8 @@ class RunCommands:
             text = f"The Resource '{shown}' under resource group '{group}' was not found."
             refuse(404, "ResourceNotFound", text)
         script = self._script(request)
+        if self._index.power.get(key, RUNNING) != RUNNING:
+            return error(409, "OperationNotAllowed", _NOT_RUNNING)
         guest = Guest(
             self._index, self._resolution, machine, frozenset(self._meddling.guest_flaws.get(key, ()))
         )

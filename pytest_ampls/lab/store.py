@@ -30,13 +30,15 @@ class Estate:
     """A changeable set of ARM documents; faults change it before it is served.
 
     ``subscriptions`` maps the subscription's GUID to its display name, ``groups`` the
-    lower-cased id of a resource group to its document.
+    lower-cased id of a resource group to its document, ``power`` the lower-cased id of a VM to its
+    power state where that is not ``running``.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.subscriptions: dict[str, str] = {}
         self.groups: dict[str, Document] = {}
+        self.power: dict[str, str] = {}
         self._documents: dict[str, Document] = {}
 
     def __repr__(self) -> str:
@@ -110,6 +112,7 @@ class Index:
     def __init__(self, estate: Estate) -> None:
         self.subscriptions = {key.lower(): (key, name) for key, name in estate.subscriptions.items()}
         self.groups = dict(estate.groups)
+        self.power = dict(estate.power)
         self.by_id: dict[str, Document] = {}
         self.by_type: dict[str, list[Document]] = {}
         self._by_parent: dict[tuple[str, str], list[Document]] = {}

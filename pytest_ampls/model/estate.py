@@ -40,10 +40,11 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS
+from pytest_ampls.model.needs import ANSWERS, GUESTS, HANDSHAKES, LOGS, POWER
 from pytest_ampls.model.network import NetworkInterface, PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.network_security import NetworkSecurityGroup
 from pytest_ampls.model.observations import Observations
+from pytest_ampls.model.power import PowerReadings
 from pytest_ampls.model.private_dns import PrivateDnsZone, PrivateDnsZoneGroup, RecordSet, VirtualNetworkLink
 from pytest_ampls.model.resource import Resource, ResourceId, key
 from pytest_ampls.model.table import Table
@@ -199,6 +200,17 @@ class Estate(Holdings):
         if self._watched:
             self._watched[-1].add(LOGS)
         return self._logs
+
+    @cached_property
+    def _power(self) -> PowerReadings:
+        return PowerReadings(self.snapshot.power)
+
+    @property
+    def power(self) -> PowerReadings:
+        """Which of the machines that showed no life are switched off."""
+        if self._watched:
+            self._watched[-1].add(POWER)
+        return self._power
 
     def answer(self, vantage_point: VantagePoint, name: str) -> Answer:
         """Return what a vantage point answered for a name.

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_ampls.model.resource import key
 
-__all__ = ["ANSWERS", "GUESTS", "HANDSHAKES", "LOGS", "Needs"]
+__all__ = ["ANSWERS", "GUESTS", "HANDSHAKES", "LOGS", "POWER", "Needs"]
 
 ANSWERS = "dns answers"
 """What is looked at beside resource types, where an answer of a vantage point is."""
@@ -18,6 +18,8 @@ HANDSHAKES = "handshakes"
 """The same, for connections."""
 LOGS = "log rows"
 """The same, for what workspaces answered."""
+POWER = "power states"
+"""The same, for whether machines are switched on."""
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ _VERSIONS = {
     "Microsoft.Compute/virtualMachineScaleSets/virtualMachines": "2024-11-01",
     "Microsoft.Compute/virtualMachines": "2024-11-01",
     "Microsoft.Compute/virtualMachines/extensions": "2024-11-01",
+    "Microsoft.Compute/virtualMachines/instanceView": "2024-11-01",
     "Microsoft.HybridCompute/machines": "2025-01-13",
     "Microsoft.HybridCompute/machines/extensions": "2025-01-13",
     "Microsoft.Insights/components": "2020-02-02",

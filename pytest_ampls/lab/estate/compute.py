@@ -152,9 +152,15 @@ def virtual_machine(
     os_type: str = "Linux",
     scale_set: str | None = None,
     tags: dict[str, str] | None = None,
+    power: str = "running",
 ) -> Document:
-    """Return a VM; ``scale_set`` is the id of the Flexible scale set it is an instance of."""
+    """Return a VM; ``scale_set`` is the id of the Flexible scale set it is an instance of.
+
+    ``power`` is its power state, which the estate notes: its document does not tell.
+    """
     machine_id = site.id(MACHINES, name)
+    if power != "running":
+        site.estate.power[machine_id.lower()] = power
     properties: dict[str, Any] = {
         "hardwareProfile": {"vmSize": "Standard_B1s"},
         "provisioningState": "Succeeded",

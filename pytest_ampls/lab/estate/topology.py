@@ -79,8 +79,9 @@ def add_client(
     scale_set: str | None = None,
     tags: dict[str, str] | None = None,
     extension: str | None = None,
+    power: str = "running",
 ) -> Document:
-    """Add a VM with interface, agent and both associations, and return it."""
+    """Add a VM with interface, agent and both associations, and return it; ``power`` is its power state."""
     machine_id = site.id("Microsoft.Compute/virtualMachines", name)
     nic = compute.network_interface(site, f"{name}-nic", machine_id, subnet_id, address)
     machine = compute.virtual_machine(
@@ -91,6 +92,7 @@ def add_client(
         os_type=os_type,
         scale_set=scale_set,
         tags=tags,
+        power=power,
     )
     settings = compute.agent_settings(parts.identity)
     site.add(nic, machine, compute.agent_extension(site, machine, settings, name=extension))

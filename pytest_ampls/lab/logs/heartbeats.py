@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import cached_property
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ COLUMNS: Final = {
 DAY: Final = 24 * 60
 """Rows of a day."""
 STALE: Final = 3 * 60
-"""Minutes since the last row of a machine that stopped sending."""
+"""Minutes since the last row of a machine that stopped sending, or was switched off."""
 
 _MACHINES: Final = "microsoft.compute/virtualmachines"
 _SETS: Final = "microsoft.compute/virtualmachinescalesets"
@@ -61,11 +61,17 @@ _AGENT: Final = "microsoft.azure.monitor"
 
 
 class Heartbeats:
-    """The rows of an estate, for each workspace. ``healthy`` returns the estate as it is without faults."""
+    """The rows of an estate, for each workspace. ``healthy`` returns the estate as it is without faults.
 
-    def __init__(self, healthy: Callable[[], Index], flaws: QueryFlaws) -> None:
+    ``not_running`` are the lower-cased ids of machines that are off, or on their way: they sent until that began.
+    """
+
+    def __init__(
+        self, healthy: Callable[[], Index], flaws: QueryFlaws, not_running: Set[str] = frozenset()
+    ) -> None:
         self._healthy = healthy
         self._flaws = flaws
+        self._not_running = not_running
 
     def table(self, workspace_id: str, now: int) -> Relation:
         """Return a workspace's table at a moment in ticks; the workspace is named by its lower-cased resource id."""
@@ -76,7 +82,7 @@ class Heartbeats:
             newest, count = (now - phase) // STEP * STEP + phase, DAY
             if machine in self._flaws.missing:
                 continue
-            if machine in self._flaws.stale:
+            if machine in self._flaws.stale or machine in self._not_running:
                 newest, count = newest - STALE * STEP, count - STALE
             if machine in self._flaws.public:
                 fields = {**fields, "ComputerIP": f"203.0.113.{phase % 200 + 10}"}

@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_ampls.lab.fault.registry import Meddling
 from pytest_ampls.lab.ids import name_of
+from pytest_ampls.lab.instance_view import RUNNING
 from pytest_ampls.lab.logs.access import Access, UnreachableError
 from pytest_ampls.lab.logs.answers import failure, no_such_path, refused_query, result, too_many
 from pytest_ampls.lab.logs.heartbeats import Heartbeats
@@ -56,7 +57,8 @@ class LogQueries:
     ) -> None:
         self._flaws = meddling.queries
         self._access = Access(index, meddling)
-        self._heartbeats = Heartbeats(healthy, meddling.queries)
+        off = frozenset(own for own, state in index.power.items() if state != RUNNING)
+        self._heartbeats = Heartbeats(healthy, meddling.queries, off)
         self._limited = limited
         self.stopping = threading.Event()
         self._asked: list[float] = []
