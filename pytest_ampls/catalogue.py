@@ -17,9 +17,10 @@ from typing import Any, Final, Generic, ParamSpec
 
 import msgspec
 
-from pytest_ampls.errors import EvidenceError, printable
+from pytest_ampls.errors import EvidenceError, IncompleteError, printable
 from pytest_ampls.model.judgement import (
     Finding,
+    Fix,
     Judgement,
     Verdict,
     az_rest,
@@ -79,23 +80,23 @@ class Evidence(StrEnum):
     """What arrived in workspaces."""
 
 
-class Fix(msgspec.Struct, frozen=True, kw_only=True):
-    """How to mend it, in three tongues. ``<token>`` stands for a value that a finding may know."""
-
-    az: str
-    terraform: str
-    bicep: str
-
-
 class NotApplicable(Exception):  # noqa: N818  # not an error: the rule does not concern this resource
     """Raised by a rule's check: the rule does not concern this resource, and the text says why."""
 
 
 class ConformanceError(AssertionError):
-    """A rule is broken. Its text is the whole message: what, where, expected, observed, why, fix, evidence."""
+    """A rule is broken. Its text is the message: what, where, expected, observed, why, fix, evidence.
 
-    def __init__(self, rule: Rule[Any], findings: tuple[Finding, ...], unverified: str | None = None) -> None:
-        """Keep rule and findings; ``unverified`` says what else could not be looked at."""
+    ``str()`` is cut after the first few findings; :meth:`text` is not.
+    """
+
+    def __init__(
+        self, rule: Rule[Any], findings: tuple[Finding, ...], unverified: str | EvidenceError | None = None
+    ) -> None:
+        """Keep rule and findings; ``unverified`` says what else could not be looked at.
+
+        It is an error where that is other resources of the same test.
+        """
         super().__init__(rule, findings)
         self.rule = rule
         self.findings = findings
@@ -108,12 +109,16 @@ class ConformanceError(AssertionError):
         more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
         return f"{self.rule.id} {shown(first.resource)}: {shown(first.observed)}{more}"
 
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
+    def text(self, most: int | None = None) -> str:
+        """Return the message with so many of the findings, the others counted; with all of them for None."""
+        return "\n".join(self._lines(most))
 
-    def _lines(self) -> Iterator[str]:
+    def __str__(self) -> str:
+        return self.text(SHOWN_FINDINGS)
+
+    def _lines(self, most: int | None) -> Iterator[str]:
         yield f"{self.rule.id} {self.rule.title}  [{self.rule.severity}]"
-        for finding in self.findings[:SHOWN_FINDINGS]:
+        for finding in self.findings[:most]:
             yield ""
             yield f"  {shown(finding.resource)}"
             yield f"    property  {shown(finding.property)}"
@@ -122,14 +127,20 @@ class ConformanceError(AssertionError):
             yield f"    evidence  {printable(finding.evidence)}"
             if finding.read:
                 yield f"    read      {finding.read}"
-        if len(self.findings) > SHOWN_FINDINGS:
-            yield f"\n  … and {len(self.findings) - SHOWN_FINDINGS} more findings"
+        if most is not None and len(self.findings) > most:
+            yield f"\n  … and {len(self.findings) - most} more findings"
         if self.unverified:
-            yield f"\n  unverified besides: {self.unverified}"
+            yield f"\n{besides(self.unverified, most)}"
         yield ""
         yield from textwrap.wrap(self.rule.why, 100, initial_indent="  why   ", subsequent_indent="        ")
-        yield from _fix_lines(self.rule.fix, self.findings[0].tokens)
+        yield from _fix_lines(self.rule.fix_of(self.findings[0]), self.findings[0].tokens)
         yield f"  link  {self.rule.learn}"
+
+
+def besides(unverified: str | EvidenceError, most: int | None) -> str:
+    """Return what could not be looked at as lines of a failure, with so many of its reasons; all for None."""
+    told = unverified.text(most) if isinstance(unverified, IncompleteError) else str(unverified)
+    return textwrap.indent(f"unverified besides: {told}", "  ")
 
 
 def _fix_lines(fix: Fix, tokens: Mapping[str, str]) -> Iterator[str]:
@@ -196,6 +207,10 @@ class Rule(Generic[P]):
         """The keywords that say what is expected, with their defaults."""
         parameters = inspect.signature(self.check).parameters.values()
         return {part.name: part.default for part in parameters if part.kind is part.KEYWORD_ONLY}
+
+    def fix_of(self, finding: Finding) -> Fix:
+        """Return what mends a finding: its own fix where it has one, else the rule's."""
+        return finding.fix or self.fix
 
     def expectation(self, name: str, value: Any) -> Any:
         """Return a value, of TOML's types, as the keyword of that name takes it.

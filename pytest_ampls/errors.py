@@ -17,10 +17,14 @@ A broken rule is not in this tree: it is a
         ├── UnreachableError      no answer: connection, TLS, timeout, server failure
         ├── DocumentError         an answer that cannot be understood, or lacks what a rule needs
         ├── NotFoundError         what was asked for does not exist (404)
-        └── NotReadError          it was never asked for, so nothing is known about it
+        ├── NotReadError          it was never asked for, so nothing is known about it
+        └── IncompleteError       several of these, in a test that judges many resources
 """
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "AccessDeniedError",
@@ -29,6 +33,7 @@ __all__ = [
     "ConfigurationError",
     "DocumentError",
     "EvidenceError",
+    "IncompleteError",
     "NotFoundError",
     "NotReadError",
     "ReadOnlyError",
@@ -106,3 +111,45 @@ class NotFoundError(EvidenceError):
 
 class NotReadError(EvidenceError):
     """It was never read, so nothing is known about it."""
+
+
+class IncompleteError(EvidenceError):
+    """Several things could not be verified in a test that judges many resources.
+
+    ``str()`` is cut after the first few reasons; :meth:`text` is not.
+    """
+
+    SHOWN = 10
+
+    def __init__(self, what: str, reasons: Iterable[str]) -> None:
+        """Keep every reason once. ``what`` is counted already, such as ``3 of 7 resources``."""
+        self.what = what
+        self.reasons = Counter(printable(reason) for reason in reasons)
+        super().__init__(what)
+
+    @property
+    def headline(self) -> str:
+        """One line: what, and the first reason."""
+        more = len(self.reasons) - 1
+        first = next(iter(self.reasons))
+        return f"{self.what}; {first}" + (f" (and {more} more reason{'s'[: more != 1]})" if more else "")
+
+    def text(self, most: int | None = None) -> str:
+        """Return what is missing, with each reason once: a line of its own for each where there are several.
+
+        ``most`` is how many reasons are listed; the others are counted. None lists all.
+        """
+        return "\n".join(self._lines(most))
+
+    def __str__(self) -> str:
+        return self.text(self.SHOWN)
+
+    def _lines(self, most: int | None) -> Iterator[str]:
+        if len(self.reasons) == 1:
+            yield self.headline
+            return
+        yield f"{self.what}, for {len(self.reasons)} reasons:"
+        for reason, count in list(self.reasons.items())[:most]:
+            yield f"  {reason}" + (f" ({count} times)" if count > 1 else "")
+        if most is not None and len(self.reasons) > most:
+            yield f"  … and {len(self.reasons) - most} more reasons"

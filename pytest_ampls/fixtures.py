@@ -49,6 +49,10 @@ def _subject(request: pytest.FixtureRequest) -> Any:
     assert run is not None  # a subject comes from a run
     if subject.gap is not None:
         raise subject.gap.error()
+    if subject.unread and not subject.members:
+        from pytest_ampls.grouping import incomplete
+
+        raise incomplete(subject.unread)
     if subject.problem:
         raise NotReadError(subject.problem)
     if subject.absent:

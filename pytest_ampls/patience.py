@@ -1,7 +1,8 @@
 """Waiting for an estate that settles: what does not hold is judged again on fresh evidence.
 
 Every test runs once. Those that do not hold wait for the others to end; then what they looked at is
-read again, with growing pauses, until they hold or the time is over.
+read again, with growing pauses, until they hold or the time is over. A rule that did not apply may apply
+to what arrived meanwhile: such tests are judged on the last evidence, and told at the end.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pytest_ampls.model.needs import Needs
 
 if TYPE_CHECKING:
     from pytest_ampls.model.evidence import Snapshot
+    from pytest_ampls.renewal import RenewalClient
     from pytest_ampls.run import Run
 
 __all__ = ["WAITED", "WAITING", "Lost", "Patience", "read_patiently"]
@@ -70,22 +72,35 @@ def read_patiently(source: Readable, seconds: float, say: Callable[[str], None])
 
 
 class _Pending(NamedTuple):
-    """A test that does not hold yet: its newest reports, what it looked at, and since when it waits."""
+    """A test that may be judged again: its newest reports, what it looked at, and since when it waits.
+
+    ``partial`` means that it holds, and that something in it did not apply.
+    """
 
     item: pytest.Item
     reports: list[pytest.TestReport]
     needs: Needs
     since: float
+    partial: bool
 
 
 class Patience:
-    """Registered where ``--ampls-wait`` is given; ``deadline`` is the end of it, in seconds since the epoch."""
+    """Registered where ``--ampls-wait`` is given.
 
-    def __init__(self, run: Run, deadline: float) -> None:
+    Args:
+        run: the run, which has the estate.
+        deadline: the end of the wait, in seconds since the epoch.
+        client: asks the controller for fresh evidence, in a worker.
+    """
+
+    def __init__(self, run: Run, deadline: float, client: RenewalClient | None) -> None:
         self._run = run
+        self._client = client
         self._deadline = time.monotonic() + deadline - time.time()
         self._pause = _FIRST_PAUSE
         self._pending: list[_Pending] = []
+        self._partial: list[_Pending] = []
+        self._renewed = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -93,12 +108,7 @@ class Patience:
         concerned = self._run.concerns(item)
         if concerned:
             item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-            pending = self._judge(item, nextitem, time.monotonic())
-            if _holds(pending.reports):
-                _log(pending)
-            else:
-                self._pending.append(pending)
-                item.ihook.pytest_runtest_logreport(report=_waiting(pending.reports))
+            self._keep(self._judge(item, nextitem, time.monotonic()))
             item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         if nextitem is None and not concerned:
             runtestprotocol(item, nextitem=None)
@@ -109,9 +119,17 @@ class Patience:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Lose nothing where the run ends early: what waits is told as it was last seen."""
-        for pending in self._pending:
+        for pending in (*self._pending, *self._partial):
             _log(pending)
-        self._pending = []
+        self._pending, self._partial = [], []
+
+    def _keep(self, pending: _Pending) -> None:
+        """Tell the reports of a test that is done with; keep them where it may be judged again."""
+        if _holds(pending.reports) and not pending.partial:
+            _log(pending)
+            return
+        (self._partial if pending.partial else self._pending).append(pending)
+        pending.item.ihook.pytest_runtest_logreport(report=_waiting(pending))
 
     def _judge(self, item: pytest.Item, nextitem: pytest.Item | None, since: float) -> _Pending:
         item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("ampls.")]
@@ -120,10 +138,26 @@ class Patience:
         record = item.stash.get(outcomes.RECORD, None)
         named = record.named if record is not None else ()
         wanting = [own for _, own, verdict in named if verdict in (Verdict.BROKEN, Verdict.UNVERIFIED)]
-        return _Pending(item, reports, Needs.of(looked_at, wanting), since)
+        partial = _holds(reports) and ((record is not None and record.tally.partial) or _skips(reports))
+        return _Pending(item, reports, Needs.of(looked_at, wanting), since, partial)
 
     def _settle(self) -> None:
-        """Judge what waits again and again, until it holds or the time is over."""
+        """Judge what waits again and again, until all of it holds on the last evidence or the time is over.
+
+        What did not apply, and then does not hold, has more evidence read. Whoever has something that did not
+        apply, in this process or another, judges it on that too: no worker ends before all did. What held
+        without exception is not judged again, whatever is read later, here as in a single process.
+        """
+        self._wait()
+        while self._partial and self._catch_up():
+            again, self._partial = self._partial, []
+            for before in again:
+                with _in_turn(before.item):
+                    self._keep(self._judge(before.item, None, time.monotonic()))
+            self._wait()
+        self.pytest_sessionfinish()
+
+    def _wait(self) -> None:
         while self._pending and self._renew():
             waiting = []
             for before in self._pending:
@@ -134,7 +168,20 @@ class Patience:
                 else:
                     waiting.append(pending)
             self._pending = waiting
-        self.pytest_sessionfinish()
+
+    def _catch_up(self) -> bool:
+        """Tell whether there is newer evidence than tests were judged on that did not apply, and take it."""
+        renewed, self._renewed = self._renewed, False
+        if renewed or self._client is None:
+            return renewed  # this process's own comes first: others are told what all was judged on
+        try:
+            newer = self._client.catch_up(self._deadline)
+        except ConfigurationError as error:
+            self._run.say(f"ampls: {error}")
+            return False
+        if newer is not None:
+            self._run.estate.renew(newer)
+        return newer is not None
 
     def _renew(self) -> bool:
         """Pause and read again; tell whether there was time for it."""
@@ -148,7 +195,12 @@ class Patience:
         time.sleep(pause)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         try:
-            self._run.renew(reduce(or_, (pending.needs for pending in self._pending)), self._deadline)
+            needs = reduce(or_, (pending.needs for pending in self._pending))
+            if self._client is not None:
+                self._run.estate.renew(self._client.renew(needs, self._deadline))
+            else:
+                self._run.estate.renew(self._run.read_again(needs))
+            self._renewed = True
         except ConfigurationError as error:
             self._run.say(f"ampls: {error}")
         return True
@@ -161,12 +213,12 @@ class Lost:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a test that waits, and one that was judged in the end."""
         if report.outcome == WAITING:
-            self._waiting[report.nodeid] = None
+            self._waiting[report.nodeid] = "did not apply" if _is_quiet(report) else "did not hold"
         elif report.when == "teardown" or report.failed:
             self._waiting.pop(report.nodeid, None)
 
@@ -176,6 +228,8 @@ class Lost:
         """Say how a test is shown that waits."""
         if report.outcome != WAITING:
             return None
+        if _is_quiet(report):
+            return "", "", ("", {})
         return "waiting", "w", ("WAITING", {"yellow": True})
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -185,9 +239,9 @@ class Lost:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Name what was lost."""
-        for nodeid in self._waiting:
+        for nodeid, what in self._waiting.items():
             terminalreporter.write_line(
-                f"not verified: {nodeid} did not hold at first, and its process ended before it was judged again",
+                f"not verified: {nodeid} {what} at first, and its process ended before it was judged again",
                 red=True,
             )
 
@@ -218,17 +272,27 @@ def _in_turn(item: pytest.Item) -> Iterator[None]:
         worker.item_index = running
 
 
-def _waiting(reports: list[pytest.TestReport]) -> pytest.TestReport:
-    """Return the report that says that a test did not hold, and will be judged again."""
-    failed = next(report for report in reports if report.failed)
-    return pytest.TestReport(
-        nodeid=failed.nodeid,
-        location=failed.location,
-        keywords=dict(failed.keywords),
+def _skips(reports: list[pytest.TestReport]) -> bool:
+    return any(report.skipped for report in reports)
+
+
+def _waiting(pending: _Pending) -> pytest.TestReport:
+    """Return the report that says that a test will be judged again; not shown where it holds so far."""
+    last = next((report for report in pending.reports if report.failed), pending.reports[-1])
+    report = pytest.TestReport(
+        nodeid=last.nodeid,
+        location=last.location,
+        keywords=dict(last.keywords),
         outcome=WAITING,
         longrepr=None,
         when="call",
     )
+    report.ampls_quiet = pending.partial  # type: ignore[attr-defined]  # reports carry extra attributes
+    return report
+
+
+def _is_quiet(report: pytest.TestReport) -> bool:
+    return bool(getattr(report, "ampls_quiet", False))
 
 
 def _note(pending: _Pending) -> None:

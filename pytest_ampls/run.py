@@ -19,6 +19,7 @@ import pytest
 from pytest_ampls import outcomes
 from pytest_ampls.assertions import CATALOGUE
 from pytest_ampls.errors import ConfigurationError, NotFoundError
+from pytest_ampls.grouping import grouped
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.evidence import Snapshot
 from pytest_ampls.model.judgement import recorded
@@ -34,7 +35,6 @@ from pytest_ampls.subjects import (
     Bounds,
     Selector,
     Subject,
-    grouped,
     is_empty,
     is_out_of_bounds,
     subjects,
@@ -43,7 +43,7 @@ from pytest_ampls.suspicion import suspects
 
 if TYPE_CHECKING:
     from pytest_ampls.guest import GuestAccess
-    from pytest_ampls.renewal import RenewalClient, RenewalService
+    from pytest_ampls.renewal import RenewalService
     from pytest_ampls.settings import Settings
 
 __all__ = ["Run"]
@@ -76,14 +76,14 @@ class Run:
             say=self.say,
         )
         self._renewal: RenewalService | None = None
-        self._client: RenewalClient | None = None
         handed_over = getattr(config, "workerinput", {}).get(_WORKER_FOLDER)
         self._folder = Path(handed_over) if handed_over is not None else None
         if settings.wait:
             self._prepare_to_wait()
-        self._all_subjects: dict[tuple[str, str], tuple[Subject, ...]] = {}
+        self._all_subjects: dict[tuple[str, bool], tuple[Subject, ...]] = {}
         if settings.group_by != "resource":
             config.pluginmanager.register(outcomes.Groups(self.current), "ampls-groups")
+        config.pluginmanager.register(outcomes.Abridged(), "ampls-abridged")
         self._tally = Tally()
         self._outcomes: Counter[str] = Counter()
         self._waited: list[tuple[str, int]] = []
@@ -112,12 +112,13 @@ class Run:
     def _prepare_to_wait(self) -> None:
         handed_over = getattr(self.config, "workerinput", {}).get(_WORKER_DEADLINE)
         self._deadline: float = handed_over or time.time() + self.settings.wait
-        self.config.pluginmanager.register(Patience(self, self._deadline), "ampls-patience")
-        self.config.pluginmanager.register(Lost(), "ampls-lost")
+        client = None
         if self._folder is not None:
             from pytest_ampls.renewal import RenewalClient
 
-            self._client = RenewalClient(self._folder)
+            client = RenewalClient(self._folder, self.config.workerinput["workerid"])  # type: ignore[attr-defined]
+        self.config.pluginmanager.register(Patience(self, self._deadline, client), "ampls-patience")
+        self.config.pluginmanager.register(Lost(), "ampls-lost")
 
     def _credential(self, cloud: Any) -> Any:
         return self.config.hook.pytest_ampls_credential(config=self.config, cloud=cloud)
@@ -172,11 +173,18 @@ class Run:
             with _as_usage_error():
                 save(folder / "evidence-0", self.estate.snapshot)
             if self.settings.wait:
-                self._renewal = RenewalService(folder, self._read_again)
+                self._renewal = RenewalService(folder, self._read_for_workers, self.say)
                 self._renewal.start()
         node.workerinput[_WORKER_FOLDER] = self._scratch.name
-        if self.settings.wait:
+        if self._renewal is not None:
             node.workerinput[_WORKER_DEADLINE] = self._deadline
+            self._renewal.expect(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Let no worker wait for one that ended."""
+        if self._renewal is not None:
+            self._renewal.forget(node.gateway.id)
 
     def pytest_unconfigure(self) -> None:
         """End what was started, and remove what was written for the workers."""
@@ -200,20 +208,18 @@ class Run:
             reporter.ensure_newline()
             reporter.write_line(line)
 
-    def renew(self, needs: Needs, deadline: float) -> None:
-        """Take fresh evidence in place of the old: read here, or by the controller for a worker.
+    def read_again(self, needs: Needs) -> Snapshot:
+        """Return fresh evidence.
 
         Raises:
-            ConfigurationError: nothing can be read any more, or not before the deadline (monotonic seconds).
+            ConfigurationError: nothing can be read any more.
         """
-        if self._client is not None:
-            self.estate.renew(self._client.renew(needs, deadline))
-        else:
-            self.estate.renew(self._source.renew(needs))
-
-    def _read_again(self, needs: Needs) -> Snapshot:
-        self.say("ampls: reading again for tests that do not hold yet")
         return self._source.renew(needs)
+
+    def _read_for_workers(self, needs: Needs) -> Snapshot:
+        left = max(0.0, self._deadline - time.time())
+        self.say(f"ampls: reading again for tests that do not hold yet, {left:.0f} s left")
+        return self.read_again(needs)
 
     def current(self, resource: Any) -> Any:
         """Return a resource as the newest evidence has it.
@@ -239,23 +245,22 @@ class Run:
     def parametrize(self, metafunc: pytest.Metafunc, fixture: str) -> None:
         """Run a test once per resource of a kind, narrowed by its ``ampls`` markers."""
         try:
-            by = self.settings.group_by if _is_direct(metafunc, fixture) else "resource"
-            found = self._subjects(fixture, _selector(metafunc.definition), by)
+            found = self._subjects(fixture, _selector(metafunc.definition), _is_direct(metafunc, fixture))
         except ConfigurationError as error:
             self._failure = error
             found = (Subject(label="none", problem=str(error)),)
         labels = [subject.label for subject in found]
         metafunc.parametrize(fixture, found, indirect=True, ids=labels)
 
-    def _subjects(self, fixture: str, selector: Selector | None, by: str) -> tuple[Subject, ...]:
+    def _subjects(self, fixture: str, selector: Selector | None, direct: bool) -> tuple[Subject, ...]:
         """Return what a fixture stands for; for tests without a marker it is found once."""
-        known = self._all_subjects.get((fixture, by)) if selector is None else None
+        known = self._all_subjects.get((fixture, direct)) if selector is None else None
         if known is None:
             known = subjects(self.estate, fixture, selector, self._bounds)
-            if by != "resource":
-                known = grouped(known, by)
+            if self.settings.group_by != "resource":
+                known = grouped(known, self.settings.group_by, whole=direct)
             if selector is None:
-                self._all_subjects[fixture, by] = known
+                self._all_subjects[fixture, direct] = known
         return known
 
     @pytest.hookimpl(tryfirst=True)
@@ -281,10 +286,12 @@ class Run:
         """Say how the evidence was read, once it was."""
         if "snapshot" not in self.__dict__:
             return []
-        lines = [f"ampls: {terminal.evidence_line(self.snapshot)}"]
-        if self.settings.everything or self.settings.management_groups:
-            lines.append(f"ampls: {terminal.subscriptions_line(self.snapshot)}")
-        return lines
+        found = self.settings.everything or bool(self.settings.management_groups)
+        lines = (
+            terminal.evidence_line(self.snapshot),
+            *terminal.subscription_lines(self.snapshot, found=found),
+        )
+        return [f"ampls: {line}" for line in lines]
 
     # ------------------------------------------------------------ verdicts
 
@@ -335,7 +342,7 @@ class Run:
             for line in terminal.unverified_lines(self._tally):
                 terminalreporter.write_line(line, yellow=True)
             newest = self._source.newest or self.estate.snapshot
-            for note in newest.statistics.notes:
+            for note in terminal.notes(newest):
                 terminalreporter.write_line(f"note: {note}")
             terminalreporter.write_line(terminal.evidence_line(newest))
             terminalreporter.write_line(terminal.calls_line(newest.statistics))

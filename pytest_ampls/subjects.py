@@ -34,7 +34,6 @@ __all__ = [
     "Kind",
     "Selector",
     "Subject",
-    "grouped",
     "is_empty",
     "is_out_of_bounds",
     "subjects",
@@ -210,14 +209,17 @@ SUBJECTS: Final[Mapping[str, Kind]] = {
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One subject of a test: a resource, or the reason why there is none.
 
-    ``gap`` means unverified: the test is an error. ``absent`` means that the estate has none: the
-    test is skipped, with this text as the reason. ``members`` makes it a group: the test judges each.
+    ``gap`` means unverified: the test is an error; ``where`` is then the scope or id that was asked. ``absent``
+    means that the estate has none: the test is skipped, with this text as the reason. ``members`` and ``unread``
+    make it a group: the test judges each of the first, and is no pass because of the second, which have a gap each.
     """
 
     label: str
     resource: Any = None
     members: tuple[Any, ...] = ()
+    unread: tuple[Subject, ...] = ()
     gap: Gap | None = None
+    where: str = ""
     problem: str = ""
     absent: str = ""
 
@@ -319,7 +321,7 @@ def subjects(
         for label, resource in zip(_labels(chosen), chosen, strict=True)
     ]
     missing = [
-        Subject(label=f"unread-{where.rpartition('/')[2]}", gap=gap)
+        Subject(label=f"unread-{where.rpartition('/')[2]}", gap=gap, where=where)
         for cls in kind.classes
         for where, gap in estate.unread(cls).items()
     ]
@@ -356,34 +358,6 @@ def _labels(resources: list[Any]) -> list[str]:
         label if count[label.lower()] == 1 else f"{resource.subscription}/{label}"
         for label, resource in zip(longer, resources, strict=True)
     ]
-
-
-def grouped(found: Iterable[Subject], by: str) -> tuple[Subject, ...]:
-    """Put subjects together by resource group, by subscription, or all of them (``rule``).
-
-    Those without a resource stay on their own: each of them is an error or a skip of its own.
-    """
-    groups: dict[str, list[Any]] = {}
-    alone = []
-    for subject in found:
-        if isinstance(subject.resource, Resource):
-            groups.setdefault(_group_of(subject.resource, by), []).append(subject.resource)
-        else:
-            alone.append(subject)
-    short = Counter(label.rpartition("/")[2] for label in groups)
-    together = [
-        Subject(label=last if short[last] == 1 else label, members=tuple(members))
-        for label, members in groups.items()
-        for last in (label.rpartition("/")[2],)
-    ]
-    return (*together, *alone)
-
-
-def _group_of(resource: Resource, by: str) -> str:
-    if by == "rule":
-        return "all"
-    group = resource.subscription.lower()
-    return f"{group}/{resource.resource_group.lower()}" if by == "resource-group" else group
 
 
 def _classes() -> set[type[Resource]]:

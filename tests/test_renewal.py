@@ -89,3 +89,86 @@ def test_the_last_read_is_waited_for(tmp_path: Path) -> None:
     """What is asked for at the very end of the wait is still delivered."""
     with _service(tmp_path, Reads(1.0)):
         assert RenewalClient(tmp_path).renew(VMS, time.monotonic() - 1).read_at == 1.0
+
+
+def test_the_reason_of_a_failed_read_is_said(tmp_path: Path) -> None:
+    """Where the terminal is, since workers have none."""
+    said: list[str] = []
+    save(tmp_path / "evidence-0", Snapshot())
+    service = RenewalService(tmp_path, Reads(ConfigurationError("the disk is full")), said.append)
+    service.start()
+    with pytest.raises(ConfigurationError, match="the disk is full"):
+        RenewalClient(tmp_path).renew(VMS, time.monotonic() + 30)
+    service.stop()
+    assert said == ["ampls: the disk is full"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_who_has_nothing_to_wait_for_gets_what_others_waited_for(tmp_path: Path, dies: bool) -> None:
+    """Not before the others are done, be it that they died; and only what is newer."""
+    save(tmp_path / "evidence-0", Snapshot())
+    service = RenewalService(tmp_path, Reads(1.0))
+    for worker in ("gw0", "gw1"):
+        service.expect(worker)
+    service.start()
+    deadline = time.monotonic() + 30
+    first, second = RenewalClient(tmp_path, "gw0"), RenewalClient(tmp_path, "gw1")
+    with ThreadPoolExecutor(2) as pool:
+        caught_up = pool.submit(first.catch_up, deadline)
+        while not (tmp_path / "judged-0-gw0").exists() or (tmp_path / "working-gw0").exists():
+            time.sleep(0.01)
+        second.renew(VMS, deadline)
+        assert not caught_up.done()
+        if dies:
+            service.forget("gw1")
+            found = caught_up.result()
+            assert first.catch_up(deadline) is None
+        else:
+            ended = pool.submit(second.catch_up, deadline)
+            found = caught_up.result()
+            assert first.catch_up(deadline) is None
+            assert ended.result() is None
+    service.stop()
+    assert found is not None
+    assert found.read_at == 1.0
+
+
+def test_nobody_ends_before_all_judged_on_the_last_evidence(tmp_path: Path) -> None:
+    """A worker that reads again, because what it caught up with does not hold, is waited for by those that had it."""
+    save(tmp_path / "evidence-0", Snapshot())
+    service = RenewalService(tmp_path, Reads(1.0, 2.0))
+    for worker in ("gw0", "gw1"):
+        service.expect(worker)
+    service.start()
+    deadline = time.monotonic() + 30
+    first, second = RenewalClient(tmp_path, "gw0"), RenewalClient(tmp_path, "gw1")
+    with ThreadPoolExecutor(2) as pool:
+        second.renew(VMS, deadline)
+        ended = pool.submit(second.catch_up, deadline)
+        caught_up = first.catch_up(deadline)
+        assert caught_up is not None
+        assert first.renew(VMS, deadline).read_at == 2.0
+        assert not ended.done()
+        last = pool.submit(first.catch_up, deadline)
+        newest = ended.result()
+        assert newest is not None
+        assert newest.read_at == 2.0
+        assert second.catch_up(deadline) is None
+        assert last.result() is None
+    service.stop()
+
+
+def test_nobody_waits_for_a_controller_that_ended(tmp_path: Path) -> None:
+    """Be it that it stopped, or that its read broke off by a mistake of ours."""
+    with _service(tmp_path, Reads(1.0)):
+        pass
+    with pytest.raises(ConfigurationError, match="the controller does not read any more"):
+        RenewalClient(tmp_path).renew(VMS, time.monotonic() + 3600)
+
+
+def test_nobody_is_waited_for_without_end(tmp_path: Path) -> None:
+    """The bound is in the message."""
+    service = RenewalService(tmp_path, Reads())
+    service.expect("gw1")
+    with pytest.raises(ConfigurationError, match="300 s after the wait"):
+        RenewalClient(tmp_path, "gw0").catch_up(time.monotonic() - 301)

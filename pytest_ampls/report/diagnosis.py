@@ -30,6 +30,7 @@ _MARKS: Final[Mapping[StageVerdict, str]] = {
     StageVerdict.BROKEN: "BROKEN",
     StageVerdict.UNVERIFIED: "unverified",
     StageVerdict.NOT_LOOKED_AT: "not looked at",
+    StageVerdict.NOT_APPLICABLE: "not applicable",
 }
 _BY: Final[Mapping[Evidence, str]] = {
     Evidence.CONFIGURATION: "configuration",
@@ -49,8 +50,15 @@ def sentence(path: DataPath, catalogue: Catalogue) -> str:
     stage = path.first_broken
     if stage is None or stage.cause is None:
         return _unbroken(path)
-    command = printable(" ".join(_fixes(stage.cause, catalogue)["az"].splitlines()))
+    command = _on_one_line(_fixes(stage.cause, catalogue)["az"])
     return f"{_stop(path, stage, stage.cause)}; the fix: {command}"
+
+
+def _on_one_line(commands: str) -> str:
+    """Return commands as one line that a shell can run: what is remarked on them comes last."""
+    lines = [printable(line.strip()) for line in commands.splitlines()]
+    remarks = [line for line in lines if line.startswith("#")]
+    return "  ".join([" && ".join(line for line in lines if line not in remarks), *remarks])
 
 
 def _stop(path: DataPath, stage: Stage, cause: Check) -> str:
@@ -63,23 +71,36 @@ def _stop(path: DataPath, stage: Stage, cause: Check) -> str:
 
 
 def _unsure(path: DataPath, stage: Stage) -> str:
-    """Say which stages before the first break nobody could look at: the data may stop there already."""
-    open_verdicts = (StageVerdict.UNVERIFIED, StageVerdict.NOT_LOOKED_AT)
+    """Say which stages before the first break nobody could look at: the data may stop there already.
+
+    And say where data arrived in spite of the break, which was then mended since, or stops a part of the data.
+    """
+    open_verdicts = (StageVerdict.UNVERIFIED, StageVerdict.NOT_LOOKED_AT, StageVerdict.NOT_APPLICABLE)
     before = [each for each in path.stages[: stage.number - 1] if each.verdict in open_verdicts]
-    return f" ({_numbers(before)} before it {_were(before)} not verified)" if before else ""
+    remarks = [f"{_numbers(before)} before it {_were(before)} not verified"] if before else []
+    last = path.stages[-1]
+    if last is not stage and last.verdict is StageVerdict.HELD:
+        remarks.append(f"{_numbers([last])} holds all the same: {last.title}")
+    return f" ({'; '.join(remarks)})" if remarks else ""
 
 
 def _unbroken(path: DataPath) -> str:
     unverified = path.without(StageVerdict.UNVERIFIED)
     unseen = path.without(StageVerdict.NOT_LOOKED_AT)
-    if not unverified and not unseen:
+    off = path.without(StageVerdict.NOT_APPLICABLE)
+    if not unverified and not unseen and not off:
         return f"{path.machine}'s data gets through all {len(path.stages)} stages"
     parts = [
         f"{_numbers(stages)} {_were(stages)} {verdict}"
-        for verdict, stages in (("unverified", unverified), ("not looked at", unseen))
+        for verdict, stages in (
+            ("unverified", unverified),
+            ("not looked at", unseen),
+            ("not applicable", off),
+        )
         if stages
     ]
-    return f"nothing was found that stops {path.machine}'s data, but {' and '.join(parts)}"
+    power = f" (the machine is {shown(path.power)})" if off else ""
+    return f"nothing was found that stops {path.machine}'s data, but {' and '.join(parts)}{power}"
 
 
 def _were(stages: Sequence[Stage]) -> str:
@@ -125,6 +146,9 @@ def _machine(path: DataPath, catalogue: Catalogue, now: float) -> Iterator[str]:
     yield "=" * min(len(title), _WIDTH)
     yield printable(path.machine_id)
     yield ""
+    if path.power:
+        yield from _wrapped(f"{path.machine} is {shown(path.power)}.", "")
+        yield ""
     stage = path.first_broken
     if stage is None or stage.cause is None:
         yield from _wrapped(f"{_unbroken(path)}.", "")
@@ -142,13 +166,14 @@ def _machine(path: DataPath, catalogue: Catalogue, now: float) -> Iterator[str]:
 
 
 def _fix(cause: Check, catalogue: Catalogue) -> Iterator[str]:
-    rule, tokens = catalogue[cause.rule], cause.findings[0].tokens
-    for tongue, text in (("az", rule.fix.az), ("terraform", rule.fix.terraform), ("bicep", rule.fix.bicep)):
+    rule, finding = catalogue[cause.rule], cause.findings[0]
+    fix = rule.fix_of(finding)
+    for tongue, text in (("az", fix.az), ("terraform", fix.terraform), ("bicep", fix.bicep)):
         label = f"fix, {tongue}"
-        for line in filled(text.strip(), tokens, shell=tongue == "az").splitlines():
+        for line in filled(text.strip(), finding.tokens, shell=tongue == "az").splitlines():
             yield f"  {label:<15} {printable(line)}"
             label = ""
-    yield f"  {'evidence':<15} {printable(cause.findings[0].evidence)}"
+    yield f"  {'evidence':<15} {printable(finding.evidence)}"
     yield f"  {'link':<15} {rule.learn}"
 
 
@@ -265,6 +290,7 @@ def _machine_document(path: DataPath, catalogue: Catalogue) -> dict[str, Any]:
         "name": path.machine,
         "noun": path.noun,
         "id": printable(path.machine_id),
+        "power": shown(path.power) or None,
         "sentence": sentence(path, catalogue),
         "firstBroken": first.number if first is not None else None,
         "rule": cause.rule if cause is not None else None,
@@ -282,9 +308,10 @@ def _machine_document(path: DataPath, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _fixes(cause: Check, catalogue: Catalogue) -> dict[str, str]:
-    fix, tokens = catalogue[cause.rule].fix, cause.findings[0].tokens
+    finding = cause.findings[0]
+    fix = catalogue[cause.rule].fix_of(finding)
     texts = (("az", fix.az), ("terraform", fix.terraform), ("bicep", fix.bicep))
-    return {tongue: filled(text.strip(), tokens, shell=tongue == "az") for tongue, text in texts}
+    return {tongue: filled(text.strip(), finding.tokens, shell=tongue == "az") for tongue, text in texts}
 
 
 def _stage_document(stage: Stage) -> dict[str, Any]:

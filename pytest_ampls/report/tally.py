@@ -63,6 +63,11 @@ class Tally(msgspec.Struct, kw_only=True, omit_defaults=True):
             len(of_rule) > 1 or Verdict.NOT_APPLICABLE not in of_rule for of_rule in self.counts.values()
         )
 
+    @property
+    def partial(self) -> bool:
+        """Tell whether a rule did not apply to something."""
+        return any(Verdict.NOT_APPLICABLE in of_rule for of_rule in self.counts.values())
+
     def note(self, rule_id: str, verdict: Verdict, number: int = 1) -> None:
         """Count a verdict."""
         of_rule = self.counts.setdefault(rule_id, {})

@@ -93,6 +93,45 @@ def test_a_group_tells_everything_that_went_wrong(pytester: pytest.Pytester, bro
     assert "grouping.py" not in result.stdout.str()
 
 
+def test_nothing_that_a_test_raises_hides_the_others(pytester: pytest.Pytester, healthy: str) -> None:
+    """After ``pytest.fail``, an error in the test or an expected failure, the other resources are judged."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_fails(vm):
+            if vm.name in ("spoke1", "spoke2"):
+                pytest.fail(f"not {vm.name}")
+
+        def test_is_wrong(vm):
+            if vm.name == "spoke1":
+                raise KeyError("unforeseen")
+            assert vm.name != "spoke3"
+
+        def test_is_expected_to_fail(vm):
+            if vm.name == "spoke1":
+                pytest.xfail("known")
+            assert vm.name != "spoke2"
+
+        def test_is_known(vm):
+            if vm.name == "spoke1":
+                pytest.xfail("known")
+        """
+    )
+    result = pytester.runpytest_inprocess(healthy, "--ampls-group-by=rule")
+    result.assert_outcomes(failed=3, xfailed=1)
+    text = result.stdout.str()
+    for told in (
+        "spoke1: Failed: not spoke1",
+        "spoke2: Failed: not spoke2",
+        "spoke1: KeyError: 'unforeseen'",
+    ):
+        assert told in text
+    for told in ("spoke3: assert 'spoke3' != 'spoke3'", "spoke2: assert 'spoke2' != 'spoke2'"):
+        assert told in text
+    assert "grouping.py" not in text
+
+
 @pytest.mark.parametrize("by", ["rule", "resource-group", "resource"])
 def test_grouping_changes_no_verdict(pytester: pytest.Pytester, recorded: Recorder, by: str) -> None:
     """However many resources a test judges, the same rules are broken on the same resources."""
@@ -124,7 +163,7 @@ def test_an_unverified_resource_of_a_group_is_an_error(pytester: pytest.Pytester
     denied = recorded("hub-and-spoke+denied=Microsoft.Compute/virtualMachines/extensions")
     result = pytester.runpytest_inprocess(f"--ampls-snapshot={denied}", "--ampls-group-by=rule")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*extensions/read*and 6 more of 7*"])
+    result.stdout.fnmatch_lines(["not verified: 7 of 7 resources; *extensions/read*"])
 
 
 @pytest.mark.parametrize("by", ["rule", "resource"])

@@ -31,8 +31,18 @@ TYPE = "Microsoft.Insights/dataCollectionRules"
 )
 def test_part_of_the_evidence_is_missing(pytester: pytest.Pytester, faults: str, message: str) -> None:
     """What needs the missing part is an error that says why; the rest is judged; nothing fails because of it."""
+    _judge_in_part(pytester, faults, message)
+
+
+def test_pages_that_lead_in_a_circle(pytester: pytest.Pytester) -> None:
+    """They come to an end, and what they listed does not count as read."""
+    message = "*the pages lead in a circle: after 2 of them*"
+    _judge_in_part(pytester, f"looping-next-link={TYPE}", message, "--ampls-discovery=arm")
+
+
+def _judge_in_part(pytester: pytest.Pytester, faults: str, message: str, *options: str) -> None:
     result = pytester.runpytest_inprocess(
-        *SUITE, f"--ampls-lab=hub-and-spoke+{faults}", "--ampls-throttle-budget=2"
+        *SUITE, f"--ampls-lab=hub-and-spoke+{faults}", "--ampls-throttle-budget=2", *options
     )
     outcomes = result.parseoutcomes()
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -181,3 +181,18 @@ def test_requirements_beside_the_ini_file_are_found(pytester: pytest.Pytester, h
         ["ampls: *requirements ampls.toml (beside pytest's configuration)*", "*expected  Open*"]
     )
     result.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_snapshot_that_cannot_be_written_is_said_before_anything_is_read(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    """It is a usage error, and nobody waits for a read that is lost then: not even the lab's name is looked at."""
+    pytester.makepyfile("def test_x(vm): pass")
+    options = ("--ampls-lab=no-such-estate", "--ampls-snapshot-out=nowhere/run.ampls", "-n", workers)
+    result = pytester.runpytest_subprocess(*options, "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: The snapshot 'nowhere/run.ampls' cannot be written: there is no folder*"]
+    )
+    assert not (pytester.path / "nowhere").exists()

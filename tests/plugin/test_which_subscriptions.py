@@ -126,3 +126,28 @@ def test_one_subscription_of_twenty_is_denied(tmp_path: Path, guarded: Served, d
     for rule in ("AMPLS401", "AMPLS402", "AMPLS404", "AMPLS407", "AMPLS501"):
         row = next(line for line in result.stdout.splitlines() if f"  {rule} " in line)
         assert row.split()[2] == "38", row  # all but the two machines of the subscription that is denied
+
+
+def test_what_is_not_in_use_is_left_out_and_told(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whoever named none reads which are not judged, live, in the summary, and of a snapshot."""
+    spec = "fleet:vms=6,spoke_size=2,subscriptions=3+deleted-subscription=1+disabled-subscription=2"
+    with serve(tmp_path_factory.mktemp("old"), spec) as old:
+        names = [f"fleet-{number} ({own}" for number, own in enumerate(old["subscriptions"])]
+        live = (*place(old), "--ampls-subscription=all", "--ampls-snapshot-out=run.ampls")
+        result = run_pytest(tmp_path, *SUITE, "-v", *live, **sign_in(old))
+        named = (*place(old), f"--ampls-subscription={old['subscriptions'][2]}", "-k", "ampls401")
+        judged = run_pytest(tmp_path, *SUITE, "-v", *named, **sign_in(old))
+    replayed = run_pytest(tmp_path, *SUITE, "-v", "--ampls-snapshot=run.ampls")
+    told = (
+        f"left out are {names[1]}, Deleted), {names[2]}, Disabled): to judge a disabled subscription, name it"
+    )
+    for each in (result, replayed):
+        assert each.returncode == 0, each.stdout + each.stderr
+        assert f"ampls: {told}" in each.stdout
+        assert f"note: {told}" in each.stdout
+    assert f"ampls: judged are {names[0]})" in result.stdout
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert f"ampls: judged are {names[2]}, Disabled)" in judged.stdout
+    assert "left out" not in judged.stdout

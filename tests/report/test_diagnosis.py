@@ -56,6 +56,26 @@ def test_the_sentence_says_where_why_and_what_mends_it() -> None:
     assert not re.search(r"<[a-z-]+>", said)
 
 
+def test_the_sentence_of_several_commands_can_be_run() -> None:
+    """Commands stand one behind the other, and what is said to them behind all: nothing is commented out."""
+    (path,) = paths_of(Estate(lab_snapshot("hub-and-spoke+identity-detached")), "spoke1")
+    fix = sentence(path, CATALOGUE).partition("; the fix: ")[2]
+    commands, _, remark = fix.partition("  # ")
+    assert [command.split(" --")[0] for command in commands.split(" && ")] == [
+        "az vm identity assign",
+        "az vm extension set",
+    ]
+    assert remark.startswith("scale set: az vmss")
+
+
+def test_a_break_before_data_that_arrived_says_so() -> None:
+    """Where rows of the machine are in the workspace, nobody is told without a word that its data stops."""
+    (path,) = paths_of(Estate(lab_snapshot("hub-and-spoke+mdsd-ods-403", guests=True, logs=True)), "spoke1")
+    assert path.first_broken is not None
+    assert "(stage 10 holds all the same: the data is in the workspace)" in sentence(path, CATALOGUE)
+    assert "all the same" not in sentence(unlinked(), CATALOGUE)
+
+
 def test_the_text_fits_a_terminal() -> None:
     """No line but those that are copied has more than 100 columns; the break is marked once; stages are in order."""
     lines = text_of(unlinked()).splitlines()
