@@ -14,7 +14,7 @@ import msgspec
 from pytest_ampls import resolver
 from pytest_ampls.errors import ConfigurationError
 from pytest_ampls.model.estate import Estate
-from pytest_ampls.model.evidence import Snapshot, Statistics, VantagePoint
+from pytest_ampls.model.evidence import Snapshot, Statistics, Subscription, VantagePoint
 from pytest_ampls.model.needs import Needs
 from pytest_ampls.observing import guest_access, observe
 from pytest_ampls.progress import Progress
@@ -111,6 +111,10 @@ class Source:
             from pytest_ampls.arm.snapshot import load
 
             return _of_the_cloud(load(Path(self._settings.snapshot)), self._settings)
+        if self._settings.snapshot_out:
+            from pytest_ampls.arm.snapshot import check_target
+
+            check_target(self._settings.snapshot_out)
         return self._kept(_read(self._connected(), self._suspects, Progress(self._say)))
 
     def renew(self, needs: Needs) -> Snapshot:
@@ -274,6 +278,7 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
 
     settings, cloud = connection.settings, connection.cloud
     started = time.time()
+    left_out: list[Subscription] = []
     with _client(connection, progress) as client:
         subscriptions, readings = read_estate(
             client,
@@ -281,6 +286,7 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
             management_groups=settings.management_groups,
             discovery=settings.discovery,
             on_progress=progress,
+            on_left_out=left_out.append,
         )
         estate = Estate(
             Snapshot(
@@ -288,6 +294,7 @@ def _read(connection: _Connection, suspects: Suspects | None, progress: Progress
                 arm_endpoint=cloud.arm_endpoint,
                 read_at=started,
                 subscriptions=subscriptions,
+                left_out=tuple(left_out),
                 readings=readings,
                 vantage_points=connection.vantage_points,
             )
@@ -349,6 +356,7 @@ def _together(before: Statistics, more: Statistics) -> Statistics:
         retries=before.retries + more.retries,
         pages=before.pages + more.pages,
         reused=before.reused + more.reused,
+        batched=before.batched + more.batched,
         notes=tuple(dict.fromkeys((*before.notes, *more.notes))),
     )
 

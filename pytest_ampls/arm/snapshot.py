@@ -18,7 +18,7 @@ import msgspec
 from pytest_ampls.errors import SnapshotError
 from pytest_ampls.model.evidence import SNAPSHOT_VERSION, Snapshot
 
-__all__ = ["load", "save"]
+__all__ = ["check_target", "load", "save"]
 
 _FORMAT: Final = "pytest-ampls snapshot"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -56,8 +56,43 @@ def save(path: str | Path, snapshot: Snapshot) -> None:
                 os.unlink(temporary)
         raise SnapshotError(
             f"The snapshot {str(target)!r} cannot be written: {error.strerror or error}. "
-            "Check that the folder exists and is writable"
+            "Check that the folder exists, is writable and has room"
         ) from error
+
+
+def check_target(path: str | Path) -> None:
+    """Find out whether a snapshot can be written, before it is read; nothing is made or changed for it.
+
+    What only comes up when it is written (a full disk) is told by :func:`save`.
+
+    Raises:
+        SnapshotError: it cannot.
+    """
+    target = Path(path)
+    try:
+        obstacle = _obstacle(target)
+    except OSError as error:
+        obstacle = f"{error.strerror or error}. Name a file that you may write"
+    if obstacle:
+        raise SnapshotError(f"The snapshot {str(target)!r} cannot be written: {obstacle}")
+
+
+def _obstacle(target: Path) -> str:
+    folder = target.parent
+    if not folder.exists():
+        return f"there is no folder {str(folder)!r}. Make it, or name a file in one that there is"
+    if not folder.is_dir():
+        return f"{str(folder)!r} is not a folder. Name a file in one that there is"
+    if target.is_dir():
+        return "it is a folder. Name a file in it"
+    if target.exists() and not target.is_file():
+        return "it is a device or the like, which it would replace. Name a file"
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        return (
+            f"the folder {str(folder)!r} may not be written to. Name a file in another, or change its rights"
+        )
+    return ""
 
 
 def load(path: str | Path) -> Snapshot:
