@@ -14,9 +14,9 @@ import socket
 import ssl
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.gap import Gap, GapKind
 from pytest_ampls.model.handshake import RUNNER, Certificate, Handshake
 from pytest_ampls.model.network import PrivateEndpoint
+from pytest_ampls.severable import Interruption, Severable, side_by_side, tenths
 
 __all__ = ["probe_all", "targets_of"]
 
@@ -121,20 +122,12 @@ def probe_all(
     if not wanted:
         return ()
     offers = _offers(ca_bundle)
-    with ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(wanted)))) as pool:
-        futures = {pool.submit(_probe, target, offers, timeout, address_map): target for target in wanted}
-        found = {futures[future]: future.result() for future in _in_turn(futures, on_progress)}
+    interruption = Interruption()
+    places = {target: _place(*target, timeout, address_map, interruption) for target in wanted}
+    jobs = {target: partial(_probe, target, place, offers) for target, place in places.items()}
+    said = tenths(len(jobs), "probes: {} of {} addresses connected to", on_progress)
+    found = side_by_side(jobs, interruption.end, at_once=concurrency, on_done=said)
     return tuple(found[target] for target in wanted)
-
-
-def _in_turn(
-    futures: Mapping[Future[Handshake], tuple[str, str]], on_progress: Progress | None
-) -> Iterator[Future[Handshake]]:
-    step = max(1, len(futures) // 10)
-    for number, future in enumerate(as_completed(futures), start=1):
-        if on_progress is not None and (number % step == 0 or number == len(futures)):
-            on_progress(f"probes: {number} of {len(futures)} addresses connected to")
-        yield future
 
 
 # ------------------------------------------------------------------- what is offered
@@ -195,6 +188,7 @@ class _Place(NamedTuple):
     host: str
     port: int
     timeout: float
+    interruption: Interruption
 
     @property
     def label(self) -> str:
@@ -217,12 +211,9 @@ class _Agreed(NamedTuple):
     chain: tuple[bytes, ...]
 
 
-def _probe(
-    target: tuple[str, str], offers: _Offers, timeout: float, address_map: Mapping[str, str] | None
-) -> Handshake:
+def _probe(target: tuple[str, str], place: _Place | Gap, offers: _Offers) -> Handshake:
     name, address = target
     read_at = time.time()
-    place = _place(name, address, timeout, address_map)
     if isinstance(place, Gap):
         return Handshake(vantage_point=RUNNER, name=name, address=address, read_at=read_at, gap=place)
     tried = Handshake(vantage_point=RUNNER, name=name, address=address, reached=True, read_at=read_at)
@@ -241,7 +232,13 @@ def _probe(
     )
 
 
-def _place(name: str, address: str, timeout: float, address_map: Mapping[str, str] | None) -> _Place | Gap:
+def _place(
+    name: str,
+    address: str,
+    timeout: float,
+    address_map: Mapping[str, str] | None,
+    interruption: Interruption,
+) -> _Place | Gap:
     try:
         ipaddress.ip_address(address)  # anything else would be looked up in DNS
     except ValueError:
@@ -251,12 +248,12 @@ def _place(name: str, address: str, timeout: float, address_map: Mapping[str, st
         text = f"{name!r} is no host name: nothing was connected to"
         return Gap(kind=GapKind.MALFORMED, message=printable(text))
     if address_map is None:
-        return _Place(name, address, address, _PORT, timeout)
+        return _Place(name, address, address, _PORT, timeout, interruption)
     host, _, port = address_map.get(address, "").rpartition(":")
     if not host:
         text = f"{address} (of {name}) was not connected to: the address map has no place for it"
         return Gap(kind=GapKind.NOT_READ, message=printable(text))
-    return _Place(name, address, host.strip("[]"), int(port), timeout)
+    return _Place(name, address, host.strip("[]"), int(port), timeout, interruption)
 
 
 def _agree(place: _Place, offers: _Offers) -> tuple[_Agreed, str]:
@@ -282,17 +279,23 @@ def _agree(place: _Place, offers: _Offers) -> tuple[_Agreed, str]:
 
 def _shake(place: _Place, context: ssl.SSLContext) -> _Agreed:
     """Connect, agree on TLS, and hang up."""
+    reached, work = False, Severable()
     try:
-        plain = socket.create_connection((place.host, place.port), timeout=place.timeout)
+        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        with socket.socket(family) as plain, place.interruption.ending(work.sever):
+            plain.settimeout(place.timeout)
+            work.hold(plain)
+            if work.is_severed:
+                raise InterruptedError(errno.EINTR, "interrupted")
+            plain.connect((place.host, place.port))
+            reached = True
+            with context.wrap_socket(plain, server_hostname=place.name, do_handshake_on_connect=False) as tls:
+                work.hold(tls)
+                tls.do_handshake()
+                cipher = tls.cipher()
+                return _Agreed(tls.version() or "", cipher[0] if cipher else "", _chain(tls))
     except OSError as error:
-        raise _NotAgreedError(error, reached=False) from None
-    with plain:
-        try:
-            with context.wrap_socket(plain, server_hostname=place.name) as secure:
-                cipher = secure.cipher()
-                return _Agreed(secure.version() or "", cipher[0] if cipher else "", _chain(secure))
-        except OSError as error:
-            raise _NotAgreedError(error, reached=True) from None
+        raise _NotAgreedError(error, reached=reached) from None
 
 
 def _chain(secure: ssl.SSLSocket) -> tuple[bytes, ...]:

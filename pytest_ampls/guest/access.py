@@ -27,6 +27,7 @@ __all__ = [
     "pattern_for",
     "patterns",
     "ssh_target",
+    "target_of",
     "winrm_target",
 ]
 
@@ -290,6 +291,11 @@ class _Place(msgspec.Struct, frozen=True):
     host: str
     port: str
     options: Mapping[str, str]
+
+
+def target_of(access: GuestAccess, machine: Machine) -> SshTarget | WinrmTarget | Gap:
+    """Return where the pattern for a machine's system leads, or why it cannot name the machine."""
+    return winrm_target(access, machine) if is_windows(machine) else ssh_target(access, machine)
 
 
 def ssh_target(access: GuestAccess, machine: Machine) -> SshTarget | Gap:

@@ -163,11 +163,10 @@ function Get-AmplsChunks([string[]] $Names) {
     # On a machine of Azure, and on one of Arc.
     $places = @('C:\WindowsAzure\Resources\AMADataStore*\mcs', 'C:\Resources\Directory\AMADataStore*\mcs' | Where-Object { Test-Path $_ })
     if ($places.Count -eq 0) { return '!C:\WindowsAzure\Resources\AMADataStore*\mcs is missing' }
-    # Apart from what takes the first: that stops what stands before it by an error, which -ErrorVariable of 5.1 keeps.
-    $all = @($places | ForEach-Object { Get-ChildItem "$_\configchunks\*.json" -ErrorAction SilentlyContinue -ErrorVariable +unread })
-    $files = @($all | Select-Object -First 40)
+    $files = @($places | ForEach-Object { Get-ChildItem "$_\configchunks\*.json" -ErrorAction SilentlyContinue -ErrorVariable +unread })
     $unread = @($unread | Where-Object { $_ -and ($_.Exception -isnot [Management.Automation.ItemNotFoundException]) })
     if ($unread.Count -gt 0) { return "!$(ConvertTo-AmplsField "$($unread[0])" -Whole)" }
+    if ($files.Count -gt 200) { return "!$($places[0]) has more than 200 files" }
     foreach ($file in $files) {
         # Without this, a file that cannot be read would be told of with the text of the one before.
         try { $text = [IO.File]::ReadAllText($file.FullName).Replace('\/', '/') }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from pytest_ampls.errors import printable
-from pytest_ampls.guest.access import GuestAccess, is_windows, pattern_for, ssh_target, winrm_target
+from pytest_ampls.guest.access import GuestAccess, SshTarget, WinrmTarget, is_windows, pattern_for, target_of
 from pytest_ampls.guest.run_command import LIMIT, POWERSHELL, SHELL, standard_output
 from pytest_ampls.guest.script import LINUX, WINDOWS, Request, powershell_text, shell_text
 from pytest_ampls.guest.ssh import GuestSsh, gap_of
@@ -22,6 +23,7 @@ from pytest_ampls.model.gap import Gap, GapKind
 from pytest_ampls.model.guest_questions import GuestQuestions
 from pytest_ampls.model.guest_state import GuestState
 from pytest_ampls.model.machine import Machine
+from pytest_ampls.severable import Interruption, side_by_side, tenths
 
 __all__ = ["Progress", "Questioner", "gather_all", "guests_to_look_at"]
 
@@ -29,6 +31,14 @@ _MOST_CALLS = 8
 
 Questioner = Callable[[Machine], GuestQuestions]
 Progress = Callable[[str], None]
+
+
+class _Way(NamedTuple):
+    """How guests are asked: within how many seconds, and what ends that before."""
+
+    access: GuestAccess
+    timeout: float
+    interruption: Interruption
 
 
 def guests_to_look_at(estate: Estate, access: GuestAccess) -> tuple[Machine, ...]:
@@ -73,54 +83,37 @@ def gather_all(
     machines = guests_to_look_at(estate, access)
     if not machines:
         return ()
-    with ThreadPoolExecutor(max_workers=max(1, min(concurrency, len(machines)))) as pool:
-        futures = {
-            pool.submit(_gather, machine, access, questions(machine), timeout): machine.key
-            for machine in machines
-        }
-        states = {futures[future]: future.result() for future in _in_turn(futures, on_progress)}
+    interruption = Interruption()
+    way = _Way(access, timeout, interruption)
+    jobs = {machine.key: partial(_gather, machine, questions(machine), way) for machine in machines}
+    said = tenths(len(jobs), "guests: {} of {} looked at", on_progress)
+    states = side_by_side(jobs, interruption.end, at_once=concurrency, on_done=said)
     return tuple(states[machine.key] for machine in machines)
 
 
-def _in_turn(
-    futures: dict[Future[GuestState], str], on_progress: Progress | None
-) -> Iterator[Future[GuestState]]:
-    step = max(1, len(futures) // 10)
-    for number, future in enumerate(as_completed(futures), start=1):
-        if on_progress is not None and (number % step == 0 or number == len(futures)):
-            on_progress(f"guests: {number} of {len(futures)} looked at")
-        yield future
-
-
-def _gather(machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float) -> GuestState:
+def _gather(machine: Machine, questions: GuestQuestions, way: _Way) -> GuestState:
     """Ask one guest, by the pattern for its system where that can name it, else by Run Command."""
-    windows = is_windows(machine)
-    by_pattern = _by_winrm if windows else _by_ssh
-    commanded = access.run_command is not None and not isinstance(machine, ArcMachine)
-    if pattern_for(access, machine):
-        state = by_pattern(machine, access, questions, timeout)
-        if state is not None or not commanded:
-            return state or _unnamed(machine, access)
-    if commanded:
-        return _by_run_command(machine, access, questions, timeout, WINDOWS if windows else LINUX)
-    return _unnamed(machine, access)
+    target = target_of(way.access, machine) if pattern_for(way.access, machine) else None
+    request = Request(nonce=secrets.token_hex(4), questions=questions)
+    if isinstance(target, SshTarget):
+        return _by_ssh(machine, target, request, way)
+    if isinstance(target, WinrmTarget):
+        return _by_winrm(machine, target, request, way)
+    if way.access.run_command is not None and not isinstance(machine, ArcMachine):
+        return _by_run_command(machine, questions, way)
+    return _failed(machine, "winrm" if is_windows(machine) else "ssh", target or _no_option(machine))
 
 
-def _unnamed(machine: Machine, access: GuestAccess) -> GuestState:
-    """Return the state of a guest that no option leads to."""
+def _no_option(machine: Machine) -> Gap:
+    """Return the gap of a guest that no option leads to."""
     windows = is_windows(machine)
-    if pattern_for(access, machine):
-        gap = winrm_target(access, machine) if windows else ssh_target(access, machine)
-        assert isinstance(gap, Gap)  # the caller could not name it
-    else:
-        more = "a winrm:// pattern" if windows else "an ssh:// pattern"
-        run_command = "" if isinstance(machine, ArcMachine) else ", or --ampls-run-command"
-        message = (
-            f"the guest of {printable(machine.label)} was not looked at: it is a {WINDOWS if windows else LINUX} "
-            f"machine, to which no option leads. Add {more} to --ampls-guests{run_command}"
-        )
-        gap = Gap(kind=GapKind.NOT_READ, message=message)
-    return _failed(machine, "winrm" if windows else "ssh", gap)
+    more = "a winrm:// pattern" if windows else "an ssh:// pattern"
+    run_command = "" if isinstance(machine, ArcMachine) else ", or --ampls-run-command"
+    message = (
+        f"the guest of {printable(machine.label)} was not looked at: it is a {WINDOWS if windows else LINUX} "
+        f"machine, to which no option leads. Add {more} to --ampls-guests{run_command}"
+    )
+    return Gap(kind=GapKind.NOT_READ, message=message)
 
 
 def _failed(machine: Machine, via: str, gap: Gap) -> GuestState:
@@ -128,37 +121,27 @@ def _failed(machine: Machine, via: str, gap: Gap) -> GuestState:
     return GuestState(machine=machine.id, via=via, system=system, read_at=time.time(), gap=gap)
 
 
-def _by_ssh(
-    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float
-) -> GuestState | None:
-    """Ask by ssh; None where the pattern cannot name the machine."""
-    target = ssh_target(access, machine)
-    if isinstance(target, Gap):
-        return None
-    request = Request(nonce=secrets.token_hex(4), questions=questions)
+def _by_ssh(machine: Machine, target: SshTarget, request: Request, way: _Way) -> GuestState:
+    ssh = GuestSsh(target, way.access, timeout=way.timeout, most=MOST_BYTES, interruption=way.interruption)
     try:
-        done = GuestSsh(target, access, timeout=timeout, most=MOST_BYTES).feed(shell_text(request))
+        done = ssh.feed(shell_text(request))
     except OSError as error:
         what = f"ssh cannot be started here ({error}). Install an OpenSSH client"
         return _failed(machine, "ssh", Gap(kind=GapKind.UNREACHABLE, message=what))
-    found = gap_of(done, target, timeout)
+    found = gap_of(done, target, way.timeout)
     if found is not None:
         return _failed(machine, "ssh", found)
     told = transcript(done.stdout, request.nonce)
     return state_of(machine.id, "ssh", told, request, system=LINUX, read_at=time.time(), where=target.label)
 
 
-def _by_winrm(
-    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float
-) -> GuestState | None:
-    """Ask by WinRM; None where the pattern cannot name the machine."""
-    target = winrm_target(access, machine)
-    if isinstance(target, Gap):
-        return None
+def _by_winrm(machine: Machine, target: WinrmTarget, request: Request, way: _Way) -> GuestState:
     from pytest_ampls.guest.winrm import GuestWinrm, complaint  # pywinrm is there only where it was asked for
 
-    request = Request(nonce=secrets.token_hex(4), questions=questions)
-    done = GuestWinrm(target, access, timeout=timeout, most=MOST_BYTES).feed(powershell_text(request))
+    winrm = GuestWinrm(
+        target, way.access, timeout=way.timeout, most=MOST_BYTES, interruption=way.interruption
+    )
+    done = winrm.feed(powershell_text(request))
     if isinstance(done, Gap):
         return _failed(machine, "winrm", done)
     told = transcript(done.stdout, request.nonce)
@@ -169,15 +152,14 @@ def _by_winrm(
     )
 
 
-def _by_run_command(
-    machine: Machine, access: GuestAccess, questions: GuestQuestions, timeout: float, system: str
-) -> GuestState:
+def _by_run_command(machine: Machine, questions: GuestQuestions, way: _Way) -> GuestState:
     """Ask by Run Command, in as many calls as the answer needs."""
+    system = WINDOWS if is_windows(machine) else LINUX
     told = Transcript(begun=True, ended=True)
     request = Request(nonce=secrets.token_hex(4), questions=questions, limit=LIMIT)
     gap: Gap | None = None
     for _ in range(_MOST_CALLS):
-        heard = _one_call(machine, access, request, timeout, system)
+        heard = _one_call(machine, way, request, system)
         if isinstance(heard, Gap):
             gap = heard
             break
@@ -192,14 +174,12 @@ def _by_run_command(
     return state_of(machine.id, "run-command", told, request, system=system, read_at=time.time(), where=where)
 
 
-def _one_call(
-    machine: Machine, access: GuestAccess, request: Request, timeout: float, system: str
-) -> Transcript | Gap:
-    assert access.run_command is not None  # the caller looked
+def _one_call(machine: Machine, way: _Way, request: Request, system: str) -> Transcript | Gap:
+    assert way.access.run_command is not None  # the caller looked
     windows = system == WINDOWS
     script = powershell_text(request) if windows else shell_text(request)
     command = POWERSHELL if windows else SHELL
-    message = access.run_command.run(machine.id, command, script, timeout=timeout)
+    message = way.access.run_command.run(machine.id, command, script, timeout=way.timeout)
     if isinstance(message, Gap):
         return message
     return transcript(standard_output(message).encode("utf-8", "backslashreplace"), request.nonce)

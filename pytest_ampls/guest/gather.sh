@@ -6,7 +6,7 @@
 #
 # It reads, and changes nothing: no file is written, no service touched, no package needed. It runs in any
 # POSIX sh (dash, busybox, bash) with or without root; what it may not read, it says so. Every step has a
-# time limit. What leaves the machine is what the lines "say" prints: states, names, addresses, sizes, the
+# time limit, and no tool follows its user's own settings (.curlrc, .wgetrc). What leaves the machine is what the lines "say" prints: states, names, addresses, sizes, the
 # host names in the agent's configuration, and the distinct error messages of the agent's log. Tokens that
 # the instance metadata service gives are thrown away inside the pipe that receives them.
 #
@@ -185,9 +185,9 @@ ampls_part_tokens() {
 
 ampls_ask_imds() {
     if ampls_has curl; then
-        ampls_within 12 curl -sS -i --noproxy '*' --connect-timeout 4 --max-time 10 -H 'Metadata: true' "$1"
+        ampls_within 12 curl -q -sS -i --noproxy '*' --connect-timeout 4 --max-time 10 -H 'Metadata: true' "$1"
     elif ampls_has wget; then
-        ampls_within 12 env no_proxy='*' wget -q -S -O - -T 5 -t 1 --content-on-error --header='Metadata: true' "$1"
+        ampls_within 12 env no_proxy='*' HOME=/nonexistent WGETRC= wget -q -S -O - -T 5 -t 1 --content-on-error --header='Metadata: true' "$1"
     else
         ampls_within 12 python3 -c '
 import sys, urllib.request, urllib.error
@@ -214,7 +214,7 @@ ampls_token_outcome() {
             sub(/".*/, "", rest)
             return substr(rest, 1, 200)
         }
-        match($0, /HTTP\/[0-9.]+ [0-9][0-9][0-9]/) { status = substr($0, RSTART + RLENGTH - 3, 3) }
+        match($0, /^ *HTTP\/[0-9.]+ [0-9][0-9][0-9]/) { status = substr($0, RSTART + RLENGTH - 3, 3) }
         /^(curl|wget|python3): / { if (why == "") why = substr($0, 1, 200) }
         status != "" && status != 200 {
             if (error == "") error = text("error")
@@ -250,6 +250,16 @@ ampls_part_lookups() {
         printf '!there is no getent to resolve names with\n'
         return
     fi
+    ampls_file=$ampls_root/etc/hosts
+    if [ -e "$ampls_file" ] && [ ! -r "$ampls_file" ]; then
+        printf '!/etc/hosts is not readable for this user\n'
+        return
+    fi
+    # A line behind what is read would be an override that nobody saw.
+    if [ -e "$ampls_file" ] && [ "$(head -c $((ampls_hosts_bytes + 1)) "$ampls_file" | wc -c)" -gt "$ampls_hosts_bytes" ]; then
+        printf '!/etc/hosts has more than %s bytes\n' "$ampls_hosts_bytes"
+        return
+    fi
     ampls_for_names ampls_look_up
 }
 
@@ -266,7 +276,7 @@ ampls_look_up() {
     fi
     ampls_listed=-
     if [ -r "$ampls_root/etc/hosts" ]; then
-        ampls_listed=$(head -c 262144 "$ampls_root/etc/hosts" | tr -d '\000\r' | awk -v name="$2" '
+        ampls_listed=$(head -c "$ampls_hosts_bytes" "$ampls_root/etc/hosts" | tr -d '\000\r' | awk -v name="$2" '
             { sub(/#.*/, "") }
             { for (i = 2; i <= NF; i++) if (tolower($i) == name) { s = s sep $1; sep = "," } }
             END { print s == "" ? "-" : s }' | ampls_encode fields)
@@ -334,7 +344,7 @@ ampls_with_openssl() {
 }
 
 ampls_with_curl() {
-    ampls_heard=$(ampls_within 10 curl -sS -v --noproxy '*' --connect-timeout 5 --max-time 8 \
+    ampls_heard=$(ampls_within 10 curl -q -sS -v --noproxy '*' --connect-timeout 5 --max-time 8 \
         --resolve "$2:$ampls_port:$3" -o /dev/null "https://$2:$ampls_port/" 2>&1 </dev/null |
         tr -d '\000\r' | head -c 65536 | awk '
         /^\* Connected to / { tcp = 1 }
@@ -372,10 +382,10 @@ ampls_ping() {
     ampls_url="https://$2/ping"
     [ "$ampls_port" = 443 ] || ampls_url="https://$2:$ampls_port/ping"
     if ampls_has curl; then
-        ampls_heard=$(ampls_within 10 curl -sS --noproxy '*' --connect-timeout 5 --max-time 8 -w ' (HTTP %{http_code})' "$ampls_url" 2>&1 </dev/null | head -c 160)
+        ampls_heard=$(ampls_within 10 curl -q -sS --noproxy '*' --connect-timeout 5 --max-time 8 -w ' (HTTP %{http_code})' "$ampls_url" 2>&1 </dev/null | head -c 160)
         ampls_heard=${ampls_heard% (HTTP 000)}
     else
-        ampls_heard=$(ampls_within 10 env no_proxy='*' wget -q -O - -T 8 -t 1 "$ampls_url" 2>&1 </dev/null | head -c 160)
+        ampls_heard=$(ampls_within 10 env no_proxy='*' HOME=/nonexistent WGETRC= wget -q -O - -T 8 -t 1 "$ampls_url" 2>&1 </dev/null | head -c 160)
     fi
     ampls_heard=$(printf '%s' "$ampls_heard" | tr '\n' ' ' | ampls_encode)
     printf '%s %s\n' "$1" "${ampls_heard:-no answer in time}"
@@ -397,15 +407,20 @@ ampls_part_chunks() {
         return
     fi
     set +f
-    for ampls_file in "$ampls_root$ampls_folder"/*.json; do
+    set -- "$ampls_root$ampls_folder"/*.json
+    set -f
+    if [ $# -gt 200 ]; then
+        printf '!%s has more than 200 files\n' "$ampls_folder"
+        return
+    fi
+    for ampls_file; do
         [ -f "$ampls_file" ] || continue
         if [ ! -r "$ampls_file" ]; then
             printf '!%s has files that are not readable for this user\n' "$ampls_folder"
             break
         fi
         ampls_chunk "$ampls_file"
-    done | head -n 40
-    set -f
+    done
 }
 
 ampls_chunk() {
@@ -431,7 +446,8 @@ ampls_chunk() {
     printf '%s %s %s\n' "$ampls_base" "$ampls_time" "$ampls_told"
 }
 
-# The last distinct messages of the agent's error log: the time each bears, and the line.
+# The last distinct messages of the agent's error log: the time each bears, and the line. Those that speak of an
+# upload, a token, TLS or the configuration endpoint go before others, however new: they say why data stops.
 # Only the end of the file is read, however large it is.
 ampls_part_log() {
     ampls_folder=/var/opt/microsoft/azuremonitoragent/log
@@ -458,11 +474,13 @@ ampls_part_log() {
             text = substr(text, 1, 400)
             sub(/%[0-9A-F]?$/, "", text) # never half of an encoded byte
             at[kind] = NR; line[NR] = time " " text
+            if (text ~ /ODS|MSI|IMDS|SSL|[Ii]dentit(y|ies)|[Cc]ollection endpoint|-214[0-9]+/) telling[NR] = 1
         }
         END {
             for (kind in at) keep[at[kind]] = 1
-            for (i = NR; i > 0 && kept < most; i--) if (i in keep) { kept++; first = i }
-            for (i = first; i <= NR; i++) if (i in keep && first > 0) print line[i]
+            for (i = NR; i > 0 && kept < most; i--) if (i in keep && i in telling) { kept++; chosen[i] = 1 }
+            for (i = NR; i > 0 && kept < most; i--) if (i in keep && !(i in telling)) { kept++; chosen[i] = 1 }
+            for (i = 1; i <= NR; i++) if (i in chosen) print line[i]
         }'
 }
 
@@ -534,6 +552,7 @@ ampls_gather() {
     shift 6
     ampls_root=${AMPLS_ROOT:-} ampls_imds=${AMPLS_IMDS:-http://169.254.169.254} ampls_port=${AMPLS_PORT:-443}
     ampls_used=0
+    ampls_hosts_bytes=1048576
     ampls_deadline=$(($(date +%s) + 40))
     ampls_lines=20
     [ "$ampls_limit" -gt 0 ] && ampls_lines=8

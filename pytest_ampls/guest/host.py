@@ -11,8 +11,7 @@ from pytest_ampls.guest.access import (
     WinrmTarget,
     is_windows,
     pattern_for,
-    ssh_target,
-    winrm_target,
+    target_of,
 )
 from pytest_ampls.guest.run_command import RunCommandBackend
 from pytest_ampls.guest.ssh import GuestSsh
@@ -34,7 +33,7 @@ def host_of(machine: Machine, access: GuestAccess, *, timeout: float = 60.0) -> 
     windows = is_windows(machine)
     target: SshTarget | WinrmTarget | Gap | None = None
     if pattern_for(access, machine):
-        target = winrm_target(access, machine) if windows else ssh_target(access, machine)
+        target = target_of(access, machine)
     if isinstance(target, SshTarget):
         return _host(GuestSsh(target, access, timeout=timeout))
     if isinstance(target, WinrmTarget):

@@ -13,6 +13,8 @@ from typing import IO, Final
 
 import msgspec
 
+from pytest_ampls.severable import Interruption
+
 __all__ = ["Finished", "run"]
 
 _PIECE: Final = 1 << 16
@@ -31,7 +33,14 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     overflowed: bool = False
 
 
-def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float, most: int) -> Finished:
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    timeout: float,
+    most: int,
+    interruption: Interruption | None = None,
+) -> Finished:
     """Run a program and return what it printed.
 
     The program has no terminal, so that nothing can ask for a password, and its group is ended with it.
@@ -41,6 +50,7 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float, most: int) -
         stdin: what it reads.
         timeout: seconds after which it is ended.
         most: bytes of standard output after which it is ended.
+        interruption: what ends it before its time.
 
     Raises:
         OSError: the program cannot be started.
@@ -64,11 +74,11 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float, most: int) -
         _started(stderr.collect),
         _started(lambda: _feed(stdin_pipe, stdin)),
     ]
+    ended = _started(process.wait)  # a wait with a timeout would look again and again
     try:
-        process.wait(timeout)
-        timed_out = False
-    except subprocess.TimeoutExpired:
-        timed_out = True
+        with (interruption or Interruption()).ending(lambda: _kill(process)):
+            ended.join(timeout)
+        timed_out = ended.is_alive()
     finally:
         _end(process)  # what the program left behind would keep its outputs open
     for thread in threads:
@@ -83,19 +93,23 @@ def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float, most: int) -
     )
 
 
-def _started(target: Callable[[], None]) -> threading.Thread:
+def _started(target: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
     return thread
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    _kill(process)
+    process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.kill()
     else:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _feed(stream: IO[bytes], text: bytes) -> None:

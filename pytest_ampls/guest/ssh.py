@@ -13,6 +13,7 @@ from pytest_ampls.errors import printable
 from pytest_ampls.guest.access import GuestAccess, SshTarget
 from pytest_ampls.guest.process import Finished, run
 from pytest_ampls.model.gap import Gap, GapKind
+from pytest_ampls.severable import Interruption
 
 __all__ = ["GuestSsh", "gap_of"]
 
@@ -36,10 +37,17 @@ class GuestSsh(SshBackend):  # type: ignore[misc]  # testinfra's classes are unt
         access: the files for ssh.
         timeout: seconds that one command may take, connecting included.
         most: bytes of output that one command may have.
+        interruption: what ends a command before its time.
     """
 
     def __init__(
-        self, target: SshTarget, access: GuestAccess, *, timeout: float, most: int = MOST_BYTES
+        self,
+        target: SshTarget,
+        access: GuestAccess,
+        *,
+        timeout: float,
+        most: int = MOST_BYTES,
+        interruption: Interruption | None = None,
     ) -> None:
         super().__init__(
             target.hostspec,
@@ -53,6 +61,7 @@ class GuestSsh(SshBackend):  # type: ignore[misc]  # testinfra's classes are unt
         )
         self._seconds = timeout
         self._most = most
+        self._interruption = interruption
 
     def get_sudo_command(self, command: str, sudo_user: str | None) -> str:
         """Return the command for sudo, which must not ask for a password."""
@@ -81,7 +90,13 @@ class GuestSsh(SshBackend):  # type: ignore[misc]  # testinfra's classes are unt
         return self._run(self.quote(" ".join(command), *args), script.encode())
 
     def _run(self, line: str, stdin: bytes = b"") -> Finished:
-        return run(shlex.split(line), stdin=stdin, timeout=self._seconds, most=self._most)
+        return run(
+            shlex.split(line),
+            stdin=stdin,
+            timeout=self._seconds,
+            most=self._most,
+            interruption=self._interruption,
+        )
 
     def get_encoding(self) -> str:
         """Return UTF-8: asking the guest would take a connection of its own."""

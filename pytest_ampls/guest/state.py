@@ -23,6 +23,7 @@ _NO_ADDRESS: Final[Mapping[str, str]] = {
     "no-answer": "no answer within 10 s",
     "failed": "the guest's resolution failed",
 }
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_.@:/-]*")
 _LOG_TIME: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)")
 _LONGEST_LOG_LINE: Final = 400
 # A log is other people's text: tokens (RFC 7519) and signatures of shared access do not go into snapshots.
@@ -122,7 +123,10 @@ def _services(lines: Sequence[str], _request: Request) -> dict[str, str]:
 
 
 def _pair(line: str) -> tuple[str, str]:
+    """Return what a service or a folder is called, and what is told of it. The name goes into commands to copy."""
     name, value = _fields(line, 2)
+    if not _PLAIN.fullmatch(name):
+        raise _UnfitError(line)
     return name, value
 
 
@@ -222,6 +226,8 @@ def _log(lines: Sequence[str], _request: Request) -> tuple[LogError, ...]:
     found = []
     for line in lines:
         when, _, text = line.partition(" ")
+        if when != "-" and not _LOG_TIME.fullmatch(when):
+            raise _UnfitError(line)  # what stood there may have been an error
         shown = _SECRETS.sub("[removed]", decoded(text))[:_LONGEST_LOG_LINE]
         found.append(LogError(line=shown, seconds=_seconds(when)))
     return tuple(found)

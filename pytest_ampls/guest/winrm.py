@@ -26,7 +26,7 @@ from pytest_ampls.guest.access import GuestAccess, WinrmTarget
 from pytest_ampls.guest.process import Finished
 from pytest_ampls.guest.winrm_failures import FAILURES, FloodError, LateError, complaint, gap_of
 from pytest_ampls.model.gap import Gap
-from pytest_ampls.severable import Severable
+from pytest_ampls.severable import Interruption, Severable
 
 __all__ = ["LAUNCH", "GuestWinrm", "complaint"]
 
@@ -81,6 +81,11 @@ class _Allowance(Severable):
         self._room -= size
         if self._room < 0:
             raise FloodError
+
+    def give_up(self) -> None:
+        """Let the time be up now; what is read at the moment breaks off."""
+        self._end = time.monotonic()
+        self.cut()
 
     def last_moment(self) -> None:
         """Leave a little time for cleaning up."""
@@ -170,10 +175,17 @@ class GuestWinrm(WinRMBackend):  # type: ignore[misc]  # testinfra's classes are
         access: who signs in, and the authorities to trust.
         timeout: seconds that one command may take, connecting included.
         most: bytes of output that one command may have.
+        interruption: what ends a command before its time.
     """
 
     def __init__(
-        self, target: WinrmTarget, access: GuestAccess, *, timeout: float, most: int = MOST_BYTES
+        self,
+        target: WinrmTarget,
+        access: GuestAccess,
+        *,
+        timeout: float,
+        most: int = MOST_BYTES,
+        interruption: Interruption | None = None,
     ) -> None:
         operation = max(1, min(_OPERATION_SECONDS, int(timeout)))
         super().__init__(
@@ -194,6 +206,7 @@ class GuestWinrm(WinRMBackend):  # type: ignore[misc]  # testinfra's classes are
         self._target = target
         self._seconds = timeout
         self._most = most
+        self._interruption = interruption or Interruption()
 
     def run_winrm(self, command: str) -> CommandResult:
         """Run a command in cmd.exe.
@@ -215,16 +228,28 @@ class GuestWinrm(WinRMBackend):  # type: ignore[misc]  # testinfra's classes are
         outcome: list[Finished | Exception] = []
         # Output comes as base64 in XML: a third more, and envelopes around it.
         allowance = _Allowance(self._seconds, 2 * self._most + (1 << 20))
+        told = threading.Event()
 
         def work() -> None:
             try:
                 outcome.append(self._talk(allowance, command, stdin))
             except FAILURES as error:
                 outcome.append(error)
+            finally:
+                told.set()
+
+        def interrupt() -> None:
+            allowance.give_up()
+            told.set()
 
         thread = threading.Thread(target=work, name="ampls-winrm", daemon=True)
         thread.start()
-        thread.join(self._seconds + 3 * _GRACE)
+        with self._interruption.ending(interrupt):
+            told.wait(self._seconds + 3 * _GRACE)
+        if self._interruption.is_over:
+            # It closes the shell, of which Windows has few. Not without TLS: there a message is sealed for its
+            # connection, and that one was cut.
+            thread.join(_GRACE)
         done = outcome[0] if outcome else LateError()  # what follows from the cut tells nothing
         allowance.sever()  # so that no thread stays behind
         return gap_of(done, self._target, self._seconds) if isinstance(done, Exception) else done

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Final
 from xml.etree.ElementTree import ParseError
@@ -54,6 +55,22 @@ _UNFIT: Final = (
     ValueError,
     struct.error,
 )
+
+
+def _errors_of(*modules: str) -> tuple[type[Exception], ...]:
+    """Return the exceptions that modules define, of those that were imported by somebody else."""
+    return tuple(
+        each
+        for module in modules
+        for each in getattr(sys.modules.get(module), "__dict__", {}).values()
+        if isinstance(each, type) and issubclass(each, Exception)
+    )
+
+
+# pywinrm, imported above, has imported the one that is installed. It turns GSSError into an error of requests while it
+# makes a token, and nowhere else; it lets BasicAuthError and their base, KrbError, through.
+_KERBEROS: Final = _errors_of("kerberos", "winkerberos")
+
 FAILURES: Final[tuple[type[Exception], ...]] = (
     LateError,
     FloodError,
@@ -61,6 +78,7 @@ FAILURES: Final[tuple[type[Exception], ...]] = (
     WinRMTransportError,
     WinRMOperationTimeoutError,
     SpnegoError,
+    *_KERBEROS,
     HTTPError,
     OSError,  # requests' errors, and NTLM's that nothing was offered
     *_UNFIT,
@@ -128,7 +146,7 @@ def _login(error: Exception, target: WinrmTarget) -> _Said | None:
     plain = isinstance(error, requests.RequestException) and not isinstance(
         error, requests.ConnectionError | requests.Timeout | requests.TooManyRedirects
     )
-    if plain and target.transport == "kerberos":
+    if isinstance(error, _KERBEROS) or (plain and target.transport == "kerberos"):
         todo = "Check the ticket (klist), the realm's name service, and that the pattern names the machine by its name"
         return GapKind.UNAUTHENTICATED, f"signing in by kerberos failed ({_short(error)})", todo
     return None

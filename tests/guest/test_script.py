@@ -38,7 +38,7 @@ TOOLS = (
         "sleep",
         "sort",
     ),
-    *("stat", "tail", "tr", "uname", "timeout", "bash", "dash", "busybox", "wget", "python3"),
+    *("stat", "tail", "tr", "uname", "timeout", "wc", "bash", "dash", "busybox", "wget", "python3"),
 )
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is needed")

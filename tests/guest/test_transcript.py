@@ -141,6 +141,10 @@ def test_a_line_that_was_lost_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("part", "line"),
     [
+        ("services", "x;touch%20owned active"),
+        ("services", "$(touch) active"),
+        ("disks", "/var%0a;touch 1"),
+        ("disks", "C:'`x 1"),
         ("tokens", "7 200 - -"),
         ("tokens", "0 200"),
         ("lookups", "9 192.168.0.1 -"),

@@ -120,10 +120,15 @@ def test_a_healthy_machine_holds(start: Starter, access: Access) -> None:
 
 
 def test_it_tells_what_run_command_tells(start: Starter, access: Access, estate: Estate) -> None:
-    """The same script and the same reader: but for the way and the clock here, the states are the same."""
+    """The same script and the same reader: but for the way and the clocks, the states are the same."""
     found = one(estate, access(start().port))
     before = next(state for state in estate.snapshot.guests if state.machine == found.machine)
-    changes = {"via": before.via, "read_at": before.read_at, "handshakes": before.handshakes}
+    changes = {
+        "via": before.via,
+        "read_at": before.read_at,
+        "clock": before.clock,
+        "handshakes": before.handshakes,
+    }
     assert found.via == "winrm"
     assert found.handshakes
     assert msgspec.structs.replace(found, **changes) == before

@@ -133,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, _sealed(self._context, answer), **{"Content-Type": kind})
 
     def _trickle(self) -> None:
+        self.server.service.asked.append("trickle")
         with suppress(OSError):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Filler: ")
             while not self.server.service.ended.wait(0.05):

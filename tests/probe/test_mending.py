@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pytest_ampls.probe import probe_all, targets_of
 from tests.guest.lab import client_of
 
 PROBED = [fault.name for fault in faults().values() if fault.kind == "probe"]
-TAMPERED = ["dns-servfail", "dns-truncated-forever", "dns-garbage"]
+SPOILED = ["dns-servfail", "dns-truncated-forever", "dns-garbage", "dns-down"]
 PATIENCE = 60.0
 OLD = ("TLSv1", "TLSv1.1")
 
@@ -91,9 +92,9 @@ def _status(lab: Lab) -> str:
     return dns.rcode.to_text(reply.rcode())
 
 
-@pytest.mark.parametrize("fault", TAMPERED)
-def test_a_server_that_answered_wrongly_mends(fault: str) -> None:
-    """Tampered replies end with the other faults."""
+@pytest.mark.parametrize("fault", SPOILED)
+def test_a_server_that_answered_wrongly_or_not_at_all_mends(fault: str) -> None:
+    """Tampered replies end with the other faults, and so do closed ports."""
     with Lab.from_spec(f"hub-and-spoke:mends_after=3600+{fault}") as early:
         assert _status(early) != "NOERROR"
     with Lab.from_spec(f"hub-and-spoke:mends_after=0.5+{fault}") as lab:
@@ -101,3 +102,41 @@ def test_a_server_that_answered_wrongly_mends(fault: str) -> None:
         while (status := _status(lab)) != "NOERROR" and time.monotonic() < deadline:
             time.sleep(0.1)
         assert status == "NOERROR"
+
+
+def test_both_protocols_open_where_the_servers_were_down() -> None:
+    """Before it mends UDP and TCP of every view are refused; after it both answer, at the same port."""
+    with Lab.from_spec("hub-and-spoke:mends_after=3600+dns-down") as early:
+        assert {_refusal(view.port, socket.SOCK_DGRAM) for view in early.views} == {"ConnectionRefusedError"}
+        assert {_refusal(view.port, socket.SOCK_STREAM) for view in early.views} == {"ConnectionRefusedError"}
+    with Lab.from_spec("hub-and-spoke:mends_after=0.5+dns-down") as lab:
+        deadline = time.monotonic() + PATIENCE
+        while _status(lab) != "NOERROR" and time.monotonic() < deadline:
+            time.sleep(0.1)
+        query = dns.message.make_query("api.monitor.azure.com", "A")
+        for view in lab.views:
+            for ask in (dns.query.udp, dns.query.tcp):
+                reply = ask(query, view.address, timeout=10.0, port=view.port)
+                assert dns.rcode.to_text(reply.rcode()) == "NOERROR"
+
+
+def _refusal(port: int, kind: socket.SocketKind) -> str:
+    """Return how a port answers somebody who speaks first."""
+    with socket.socket(socket.AF_INET, kind) as client:
+        client.settimeout(10.0)
+        try:
+            client.connect(("127.0.0.1", port))
+            client.send(b"x")
+            client.recv(1)
+        except OSError as error:
+            return type(error).__name__
+    return "answered"
+
+
+def test_a_lab_whose_servers_are_down_gives_its_ports_back() -> None:
+    """Stopped before it mends, it opens nothing; and whoever asks for the port gets it."""
+    lab = Lab.from_spec("hub-and-spoke:mends_after=3600+dns-down").start()
+    port = lab.views[0].port
+    lab.stop()
+    with socket.create_server(("127.0.0.1", port)):
+        pass
