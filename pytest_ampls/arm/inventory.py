@@ -61,6 +61,7 @@ def read_estate(
     discovery: str = "arm",
     fresh: int | None = None,
     on_progress: Callable[[str], None] | None = None,
+    on_left_out: Callable[[Subscription], None] | None = None,
 ) -> tuple[tuple[Subscription, ...], tuple[Reading, ...]]:
     """Read everything that rules may ask about.
 
@@ -75,6 +76,7 @@ def read_estate(
         fresh: so many listings of networks, security groups, endpoints and zones are asked of their
             providers although the index could tell; as many as go at once when left out.
         on_progress: gets a line of text per stage.
+        on_left_out: gets each subscription that nobody named, and that is not read because it is not in use.
 
     Returns:
         The subscriptions, and one reading for each request chain. A subscription that could not
@@ -89,7 +91,7 @@ def read_estate(
             f"there is no discovery {discovery!r}; there are {', '.join(DISCOVERIES)}: choose one of them"
         )
     with Reader(client, on_progress) as reader:
-        found = find_subscriptions(reader, subscriptions, management_groups)
+        found = find_subscriptions(reader, subscriptions, management_groups, on_left_out)
         index = None
         if discovery != "arm":
             index = Index(client, reader, found, strict=discovery == "graph", fresh=fresh)

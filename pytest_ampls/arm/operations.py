@@ -19,6 +19,7 @@ from azure.core.paging import ItemPaged
 from azure.core.pipeline import Pipeline
 from azure.core.rest import HttpRequest, HttpResponse
 
+from pytest_ampls.arm.batch import BATCH
 from pytest_ampls.arm.call import OPTION, Call
 from pytest_ampls.model.types import SUBSCRIPTIONS_API_VERSION, api_version
 
@@ -42,6 +43,7 @@ _OWN_VERSIONS: Final = {
     RESOURCES.lower(): "2021-04-01",
     DESCENDANTS.lower(): "2020-05-01",
     GRAPH.lower(): "2024-04-01",
+    BATCH.lower(): "2020-06-01",
 }
 
 _DCE: Final = "microsoft.insights/datacollectionendpoints"

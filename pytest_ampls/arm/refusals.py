@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ from azure.core.exceptions import (
 )
 
 from pytest_ampls.arm.call import Call, Retry, Trouble
+from pytest_ampls.arm.dates import http_date
 from pytest_ampls.arm.origin import printable
 from pytest_ampls.model.evidence import GapKind
 
@@ -34,6 +35,10 @@ _NOT_ABOUT_THE_RESOURCE: Final = frozenset(
         "invalidapiversionparameter",
     }
 )
+_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,1000})</title", re.IGNORECASE)
+_BETWEEN: Final = ("Via", "Server")
+"""Headers by which what stands in between may give its name. Source: RFC 9110, 7.6.3 and 10.2.4."""
+_LONGEST_NAME: Final = 100
 _MILLISECONDS: Final = ("retry-after-ms", "x-ms-retry-after-ms")
 
 _TODO_NETWORK: Final = "Check the network, the proxy and the ARM endpoint, then run again"
@@ -46,6 +51,10 @@ _TODO_ABSENT: Final = "Check the id, and that the identity's tenant is the one i
 _TODO_STRANGE: Final = (
     "Azure Resource Manager does not answer like this: "
     "look for a proxy in between, check the endpoint, or run again"
+)
+_TODO_BETWEEN: Final = (
+    "Azure Resource Manager does not refuse like this, so it is no role that is missing: "
+    "look for a proxy or a firewall in between, and let the request through there"
 )
 _TODO_SERVICE: Final = "The service failed, not the estate: run again later, or look at its health"
 _TODO_REQUEST: Final = "Check that this cloud offers the resource type at that api-version"
@@ -80,7 +89,7 @@ class _Envelope(msgspec.Struct, frozen=True):
         return text or (f"with {self.strange}" if self.strange else "without an explanation")
 
 
-def _envelope(body: bytes) -> _Envelope:
+def _envelope(body: bytes, headers: Mapping[str, str]) -> _Envelope:
     """Read an error body: ``{"error": {code, message}}``, ``{code, message}`` or ``{Code, Message}``."""
     if not body.strip():
         return _Envelope()
@@ -88,7 +97,7 @@ def _envelope(body: bytes) -> _Envelope:
         value = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         html = body.lstrip()[:1] == b"<"
-        return _Envelope(strange="a page of HTML" if html else "a body that is not JSON")
+        return _Envelope(strange=_page(body, headers) if html else "a body that is not JSON")
     inner = _folded(value)
     if isinstance(inner.get("error"), dict):
         inner = _folded(inner["error"])
@@ -98,6 +107,16 @@ def _envelope(body: bytes) -> _Envelope:
     return _Envelope(
         code="" if code is None else str(code), message=message if isinstance(message, str) else ""
     )
+
+
+def _page(body: bytes, headers: Mapping[str, str]) -> str:
+    """Return what a page of HTML is, by its title and by the names of who sent it or passed it on."""
+    title = _TITLE.search(body)
+    text = printable(unescape(title[1].decode("utf-8", "replace")), _LONGEST_NAME) if title else ""
+    found = {name: printable(headers.get(name.lower()) or "", _LONGEST_NAME) for name in _BETWEEN}
+    names = [f"{name}: {value}" for name, value in found.items() if value]
+    shown = "; ".join([f'"{text}"', *names] if text else names)
+    return f"a page of HTML ({shown})" if shown else "a page of HTML"
 
 
 def _folded(value: Any) -> dict[str, Any]:
@@ -118,10 +137,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     seconds = _number(text)
     if seconds is not None or text is None:
         return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    date = http_date(text)
+    return None if date is None else max(0.0, date - now)
 
 
 def _number(text: str | None) -> float | None:
@@ -183,7 +200,7 @@ def trouble_of_answer(call: Call, answer: Answered, now: float) -> Trouble | Non
         location = printable(answer.headers.get("location") or "nowhere")
         what = f"HTTP {status} redirects to {location}, which was not followed: a token must not travel"
         return Trouble(GapKind.MALFORMED, what, _TODO_STRANGE, status=status)
-    envelope = _envelope(answer.content)
+    envelope = _envelope(answer.content, answer.headers)
     wait = retry_after(answer.headers, now)
     what = f"HTTP {status} {envelope.said}"
     if status in (408, 429) or status >= 500:
@@ -210,6 +227,8 @@ def _lasting(call: Call, status: int, what: str, envelope: _Envelope) -> Trouble
     kind, todo, permission = GapKind.UNREACHABLE, _TODO_REQUEST, None
     if status == 401:
         kind, todo = GapKind.UNAUTHENTICATED, _TODO_SIGN_IN
+    elif status == 403 and envelope.strange:
+        kind, todo = GapKind.MALFORMED, _TODO_BETWEEN
     elif status == 403:
         named = _ACTION.search(envelope.message)
         # Listing record sets of every type is an action of its own name.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 
 from pytest_ampls.arm.client import ArmClient
 from pytest_ampls.logs.client import CONCURRENT_QUERIES, LogsClient, Target
 from pytest_ampls.model.log_rows import LogReading
+from pytest_ampls.severable import side_by_side
 
 __all__ = ["ask_all"]
 
@@ -37,16 +38,12 @@ def ask_all(
     if not workspaces:
         return ()
     logs = LogsClient(client, timeout=timeout)
-    pool = ThreadPoolExecutor(max_workers=min(CONCURRENT_QUERIES, len(workspaces)))
-    is_done = False
-    try:
-        futures = [pool.submit(logs.heartbeats, Target(*each), machines) for each in workspaces]
-        for number, _ in enumerate(as_completed(futures), start=1):
-            if on_progress is not None:
-                on_progress(f"logs: {number} of {len(futures)} workspaces asked")
-        is_done = True
-    finally:
-        if not is_done:
-            client.stop()  # so that Ctrl-C is not kept waiting by workspaces that take their minute
-        pool.shutdown(wait=is_done, cancel_futures=True)
-    return tuple(future.result() for future in futures)
+    jobs = {place: partial(logs.heartbeats, Target(*each), machines) for place, each in enumerate(workspaces)}
+
+    def said(number: int) -> None:
+        if on_progress is not None:
+            on_progress(f"logs: {number} of {len(jobs)} workspaces asked")
+
+    # Stopped, so that Ctrl-C is not kept waiting by workspaces that take their minute.
+    readings = side_by_side(jobs, client.stop, at_once=CONCURRENT_QUERIES, on_done=said)
+    return tuple(readings[place] for place in jobs)

@@ -7,12 +7,12 @@ Source: https://learn.microsoft.com/azure/azure-monitor/logs/api/response-format
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_ampls.arm.dates import http_date
 from pytest_ampls.model.log_rows import AGENT_CATEGORY, Heartbeat
 from pytest_ampls.model.resource import key
 
@@ -56,15 +56,8 @@ class _Answer(msgspec.Struct):
 
 
 def service_time(headers: Mapping[str, str]) -> float | None:
-    """Return the time of an answer by its ``Date`` header, in seconds since the epoch; None where it has none.
-
-    An HTTP date is in UTC, also where it does not say so. Source: RFC 9110, 5.6.7.
-    """
-    try:
-        found = parsedate_to_datetime(headers.get("date") or "")
-        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    """Return the time of an answer by its ``Date`` header, in seconds since the epoch; None where it has none."""
+    return http_date(headers.get("date") or "")
 
 
 def refusal_of(body: bytes) -> Refusal:

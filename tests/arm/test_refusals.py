@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +112,74 @@ def test_any_other_status_is_no_answer(client: ArmClient, server: Server, status
     server.on(RULES_PATH, Reply(b"" if status == 204 else error("Odd", "odd"), status=status))
     gap = gap_of(client)
     assert (gap.kind, gap.status) == (GapKind.UNREACHABLE, status)
+
+
+@pytest.mark.parametrize(
+    ("page", "headers", "shown"),
+    [
+        (
+            b"\r\n<!DOCTYPE html><HTML><head><TITLE>\n Access &amp; web\n policy </TITLE></head></HTML>",
+            {"Via": "1.1 gate.example (squid/6.6)"},
+            '("Access & web policy"; Via: 1.1 gate.example (squid/6.6); Server: BaseHTTP/',
+        ),
+        (
+            b"<html><body>no</body></html>",
+            {"Via": "1.1 gate.example"},
+            "(Via: 1.1 gate.example; Server: BaseHTTP/",
+        ),
+        (b"<title>" + b"x" * 5000, {}, "HTTP 403 with a page of HTML (Server: BaseHTTP/"),
+    ],
+)
+def test_a_page_of_html_is_a_proxy_s_refusal(
+    client: ArmClient, server: Server, page: bytes, headers: dict[str, str], shown: str
+) -> None:
+    """ARM refuses in JSON: no role opens what stands in between, which the message shows as far as it shows itself."""
+    server.on(RULES_PATH, Reply(page, status=403, headers=headers))
+    gap = gap_of(client)
+    assert (gap.kind, gap.status, gap.permission) == (GapKind.MALFORMED, 403, None)
+    assert "HTTP 403 with a page of HTML" in gap.message
+    assert shown in gap.message
+    assert "look for a proxy" in gap.message
+    assert "Grant" not in gap.message
+    assert "Reader" not in gap.message
+
+
+@pytest.mark.parametrize("body", [b"Blocked by policy", [1], {"error": "odd"}])
+def test_a_403_that_is_no_error_of_arm_asks_for_no_role(
+    client: ArmClient, server: Server, body: object
+) -> None:
+    """Whoever wrote it, it was not who decides on roles."""
+    server.on(RULES_PATH, Reply(body, status=403))
+    gap = gap_of(client)
+    assert gap.kind is GapKind.MALFORMED
+    assert "look for a proxy" in gap.message
+    assert "Grant" not in gap.message
+
+
+def test_what_a_page_calls_itself_is_another_s_text(client: ArmClient, server: Server) -> None:
+    """Nothing of a page's title reaches the report but its words, and few of them."""
+    title = "\x1b[31mred\n AMPLS000 \u202e eyJhbGciOiJub25lIn0.eyJ4Ijoi.sig " + "x" * 2000
+    server.on(RULES_PATH, Reply(f"<html><title>{title}</title></html>".encode(), status=403))
+    message = gap_of(client).message
+    assert message.isprintable()
+    assert "eyJhbGciOiJub25lIn0" not in message
+    assert len(message) < 700
+
+
+@pytest.mark.parametrize(
+    "date", ["Tue Nov 14 22:13:37 2023", "Tue, 14 Nov 2023 22:13:37 -0000", "Tuesday, 14-Nov-23 22:13:37 GMT"]
+)
+def test_a_date_to_retry_after_is_in_utc(date: str) -> None:
+    """Every form of an HTTP date is: in a zone behind it a wait would be hours long, ahead of it none."""
+    script = (
+        "import sys; from pytest_ampls.arm.refusals import retry_after; "
+        "print(retry_after({'retry-after': sys.argv[1]}, 1_700_000_000.0))"
+    )
+    zone = {**os.environ, "TZ": "UTC+5"}  # as POSIX has it: five hours behind
+    told = subprocess.run(
+        [sys.executable, "-c", script, date], env=zone, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "17.0"
 
 
 class Recorded:

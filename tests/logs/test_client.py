@@ -137,6 +137,7 @@ def test_another_403_is_about_rights(server: Server, ask: Ask, inner: str) -> No
             GapKind.MALFORMED,
             "not followed",
         ),
+        (Reply(b"<html>blocked</html>", status=403), GapKind.MALFORMED, "page of HTML.*look for a proxy"),
         (Reply(b""), GapKind.MALFORMED, "empty body"),
         (Reply(b"<html>"), GapKind.MALFORMED, "cannot be understood"),
         (Reply(b"x" * 50, cut=True), GapKind.MALFORMED, "broke off"),
@@ -156,6 +157,7 @@ def test_every_other_answer_is_a_gap(
     assert gap.message.startswith(f"Querying workspace ws at {server.url}: ")
     assert "ARM" not in gap.message
     assert "Resource Manager" not in gap.message
+    assert "Grant" not in gap.message
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
