@@ -23,6 +23,7 @@ from pytest_ampls.model.machine import AGENT_TYPES, Extension, Identity, Machine
 from pytest_ampls.model.resource import ResourceId, needed
 
 __all__ = [
+    "NAME_IDENTITY",
     "assert_agent_extension",
     "assert_agent_identity",
     "assert_agent_identity_explicit",
@@ -132,7 +133,7 @@ def _identities(machine: Machine) -> list[tuple[_AnyExtension, AgentIdentity]]:
     return [(agent, agent_identity(machine, agent)) for agent in _agents(machine)]
 
 
-_NAME_IDENTITY: Final = Fix(
+NAME_IDENTITY: Final = Fix(
     az="# scale set: az vmss. Arc machine: only az connectedmachine, without --settings\n"
     "az vm identity assign --ids <id> --identities <identity-id>\n"
     "az vm extension set --ids <id> --publisher Microsoft.Azure.Monitor --name <type> --settings "
@@ -167,7 +168,7 @@ _IDENTITY_PATHS: Final = {
     why="""The agent authenticates with a managed identity and has no other way. Without the one it asks
     for it gets no token ("Identity not found"), reports no error to Azure, and does not recover by itself;
     the extension still says Succeeded.""",
-    fix=_NAME_IDENTITY,
+    fix=NAME_IDENTITY,
     learn=_LEARN + "azure-monitor-agent-requirements#permissions",
     permissions=(*_EXTENSIONS_READ, _IDENTITIES_READ),
     controls=("IM-3",),
@@ -204,7 +205,7 @@ def assert_agent_identity(machine: Machine) -> Iterator[Finding]:
     why="""Without a name the instance metadata service answers with the only user-assigned identity, and
     refuses as soon as there is a second one ("Multiple user assigned identities exist"). Policies attach
     further identities to machines, so an agent that works today stops on the day one of them does.""",
-    fix=_NAME_IDENTITY,
+    fix=NAME_IDENTITY,
     learn=_LEARN + "azure-monitor-agent-requirements#permissions",
     permissions=(*_EXTENSIONS_READ, _IDENTITIES_READ),
     controls=("IM-3",),
@@ -340,8 +341,7 @@ def assert_no_legacy_agent(machine: Machine) -> Iterator[Finding]:
         machine: a virtual machine, an Arc machine, or a Uniform scale set.
     """
     flexible_instances_apart(machine)
-    extensions = identified_extensions(machine)
-    legacy = [part for part in extensions if _is_legacy(part)]
+    legacy = [part for part in machine.extensions if _is_legacy(part)]
     for extension in legacy:
         beside = "beside" if machine.agents else "without"
         yield Finding.on(
@@ -352,6 +352,7 @@ def assert_no_legacy_agent(machine: Machine) -> Iterator[Finding]:
             evidence=_evidence(machine),
             tokens={"extension": extension.name or ""},
         )
+    identified_extensions(machine)  # one that does not say what it is may be another
     if not legacy and not machine.agents:
         raise NotApplicable(f"{machine.label!r} has no agent, old or new: AMPLS501 judges that")
 

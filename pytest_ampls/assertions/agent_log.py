@@ -26,7 +26,7 @@ KNOWN_ERRORS: Final = (
     ),
     KnownError(
         r"Failed to upload to ODS: 403",
-        "the workspace refuses the public path: its ods name does not lead to the private endpoint",
+        "the workspace refused the public path: its ods name did not lead to the private endpoint",
         "AMPLS301, AMPLS522",
     ),
     KnownError(

@@ -7,7 +7,9 @@ from typing import Final
 
 from pytest_ampls.catalogue import Finding, az_rest
 from pytest_ampls.effective.collection import misnamed_associations
+from pytest_ampls.effective.private_link import private_link_only
 from pytest_ampls.errors import EvidenceError, NotReadError
+from pytest_ampls.model.associations import require_object, rule_of
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
@@ -63,9 +65,9 @@ def rule_findings(machine: Machine) -> Iterator[Finding]:
     held = [part for part in machine.associations if part.properties.data_collection_rule_id]
     unread: EvidenceError | None = None
     idle: list[str] = []
-    for association in held:
+    for association in machine.associations:
         try:
-            rule = association.rule
+            rule = rule_of(association)
         except EvidenceError as error:  # another rule may still prove that there is one
             unread = unread or error
             continue
@@ -110,19 +112,28 @@ def _config_endpoint_observed(machine: Machine) -> str | None:
             return f"no association of that name; {names} {held}, and the agent does not look there"
         return f"no association of that name{_source(machine)}"
     endpoint_id = association.properties.data_collection_endpoint_id
+    require_object(association)
     if not endpoint_id:
-        rule_id = association.properties.data_collection_rule_id
-        held = f"the data collection rule {ResourceId.parse(rule_id).name!r}" if rule_id else "nothing"
-        return f"the association of that name holds {held} instead of an endpoint"
+        rule_id = association.properties.data_collection_rule_id or ""
+        return (
+            f"the association of that name holds the data collection rule {ResourceId.parse(rule_id).name!r} "
+            "instead of an endpoint"
+        )
     if association.endpoint is None:
         return f"it holds {endpoint_id}, which does not exist"
     return None
 
 
 def config_endpoint_findings(machine: Machine) -> Iterator[Finding]:
-    """Report a machine without the reserved association, or with one that holds no existing endpoint."""
+    """Report a machine without the reserved association, or with one that holds no existing endpoint.
+
+    Raises:
+        NotApplicable: it has none, and uses no private link at all.
+    """
     observed = _config_endpoint_observed(machine)
     if observed is not None:
+        if not any(part.properties.data_collection_endpoint_id for part in machine.associations):
+            private_link_only(machine)
         yield Finding.on(
             machine,
             ENDPOINT_PATH,

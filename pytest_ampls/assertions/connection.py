@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from pytest_ampls.catalogue import Finding, az_rest
+from pytest_ampls.catalogue import Finding, Fix, az_rest
 from pytest_ampls.model.monitor import PrivateEndpointConnection, PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint
 from pytest_ampls.model.resource import needed, same_id
 
-__all__ = ["endpoint_side", "on_connections", "scope_side"]
+__all__ = ["MADE_ANEW", "endpoint_side", "on_connections", "scope_side"]
+
+
+# Learn, manage a private endpoint connection: an endpoint whose connection was removed is to be deleted.
+MADE_ANEW: Final = Fix(
+    az="az network private-endpoint delete --ids <endpoint-id>  # its scope removed the connection, which does not "
+    "come back: create the endpoint anew (--group-id azuremonitor --private-connection-resource-id <id>), with its "
+    "zone group",
+    terraform='terraform apply -replace of the azurerm_private_endpoint "<connection>"',
+    bicep="Microsoft.Network/privateEndpoints '<connection>': delete it, and deploy it again with its "
+    "privateDnsZoneGroups",
+)
+"""Mends an endpoint whose connection the scope's side removed."""
 
 
 def on_connections(
-    scope: PrivateLinkScope, path: str, *, expected: str, observed: str, tokens: dict[str, str] | None = None
+    scope: PrivateLinkScope,
+    path: str,
+    *,
+    expected: str,
+    observed: str,
+    tokens: dict[str, str] | None = None,
+    fix: Fix | None = None,
 ) -> Finding:
     """Return a finding on a scope's listing of its connections."""
     evidence = az_rest(scope, PrivateEndpointConnection.ARM_TYPE)
-    return Finding.on(scope, path, expected=expected, observed=observed, evidence=evidence, tokens=tokens)
+    return Finding.on(
+        scope, path, expected=expected, observed=observed, evidence=evidence, tokens=tokens, fix=fix
+    )
 
 
 def scope_side(scope: PrivateLinkScope, connection: PrivateEndpointConnection) -> Iterator[Finding]:
@@ -58,7 +79,8 @@ def endpoint_side(scope: PrivateLinkScope, connection: PrivateEndpointConnection
         part for part in endpoint.connections if same_id(part.properties.private_link_service_id, scope.id)
     ]
     states = (part.properties.private_link_service_connection_state for part in own)
-    seen = [state.status or "no status" for state in states if state is not None]
+    told = "properties.privateLinkServiceConnections[].properties.privateLinkServiceConnectionState.status"
+    seen = [needed(state.status if state is not None else None, endpoint, told) for state in states]
     status = _status(connection) or ""
     if status.lower() not in {each.lower() for each in seen}:
         yield Finding.on(

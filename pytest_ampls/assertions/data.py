@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from pytest_ampls.assertions.expectation import one_of
+from pytest_ampls.assertions.heartbeat_text import last_heartbeat, utc, workspace_name, workspace_names
 from pytest_ampls.assertions.machine import flexible_instances_apart, of_kind
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.effective.clients import machines_sending_to
 from pytest_ampls.effective.collection import destinations
+from pytest_ampls.effective.power import POWER_READ, said_of_power, switched_off_apart
 from pytest_ampls.effective.sender import Sender, private_addresses, sender
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.errors import ConfigurationError, DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model.compute import VirtualMachineScaleSet
 from pytest_ampls.model.estate import Estate
@@ -21,7 +24,7 @@ from pytest_ampls.model.gap import Gap, GapKind
 from pytest_ampls.model.log_rows import AGENT_CATEGORY, Heartbeat, LogReading
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import Workspace
-from pytest_ampls.model.resource import Resource, ResourceId
+from pytest_ampls.model.resource import Resource
 from pytest_ampls.model.text import quoted
 
 __all__ = ["assert_heartbeat", "assert_heartbeat_private", "assert_query_path"]
@@ -107,7 +110,7 @@ def _on_logs(
         f'--headers "Content-Type=application/json" --body {quoted(body)}'
     )
     finding = Finding.on(subject, path, expected=expected, observed=observed, evidence=command, tokens=tokens)
-    return msgspec.structs.replace(finding, read=f"by a query that was answered at {_utc(reading.now)}")
+    return msgspec.structs.replace(finding, read=f"by a query that was answered at {utc(reading.now)}")
 
 
 def _query_for(machine: Machine) -> str:
@@ -116,20 +119,6 @@ def _query_for(machine: Machine) -> str:
         f'Heartbeat | where TimeGenerated > ago(1d) | where _ResourceId =~ "{own}" '
         "| summarize arg_max(TimeGenerated, ComputerIP, ComputerPrivateIPs) by _ResourceId, Category"
     )
-
-
-def _utc(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds:.0f} s after the epoch"
-
-
-def _name(workspace_id: str) -> str:
-    try:
-        return ResourceId.parse(workspace_id).name
-    except DocumentError:
-        return workspace_id
 
 
 # ------------------------------------------------------------------- 601
@@ -151,14 +140,15 @@ def _name(workspace_id: str) -> str:
         "'<rule>' }",
     ),
     learn=_LEARN + "reference/tables/heartbeat",
-    permissions=(*_RULES, *_QUERY),
+    permissions=(*_RULES, *_QUERY, POWER_READ),
     controls=("LT-3",),
     evidence=(Evidence.LOGS,),
 )
 def assert_heartbeat(machine: Machine, *, within: int = 10) -> Iterator[Finding]:
     """Assert that one of the workspaces that the machine's rules name has a fresh heartbeat of it.
 
-    Ages are counted from the service's own time of the answer, from this machine's clock where it sent none.
+    Ages are counted from the service's own time of the answer, from this machine's clock where it sent none. A
+    virtual machine that was seen switched off need not send.
 
     Args:
         machine: a virtual machine or an Arc machine.
@@ -181,6 +171,7 @@ def assert_heartbeat(machine: Machine, *, within: int = 10) -> Iterator[Finding]
             unverified = unverified or error
         if row is not None and (newest is None or newest[1].time_generated < row.time_generated):
             newest = reading, row
+    switched_off_apart(machine, f"nothing runs there that could send; {last_heartbeat(newest, asked)}")
     if unverified is not None:
         raise unverified
     yield _stale(machine, asked, newest, within)
@@ -195,9 +186,9 @@ def _is_fresh(row: Heartbeat, reading: LogReading, deadline: float) -> bool:
     age = reading.now - row.time_generated
     if age < -min(deadline, _AHEAD):
         raise DocumentError(
-            f"the newest heartbeat of {_name(row.machine)!r} bears the time {_utc(row.time_generated)}, and the "
-            f"query was answered at {_utc(reading.now)}: a clock is wrong, ahead by {-age / 60:.0f} min, so how old it "
-            "is cannot be told. Set the clocks of that machine and of this one"
+            f"the newest heartbeat of {workspace_name(row.machine)!r} bears the time {utc(row.time_generated)}, and "
+            f"the query was answered at {utc(reading.now)}: a clock is wrong, ahead by {-age / 60:.0f} min, so how old "
+            "it is cannot be told. Set the clocks of that machine and of this one"
         )
     return age <= deadline
 
@@ -208,20 +199,12 @@ def _stale(
     newest: tuple[LogReading, Heartbeat] | None,
     within: int,
 ) -> Finding:
-    names = ", ".join(repr(_name(workspace_id)) for workspace_id in asked)
-    reading = next(iter(asked.values())) if newest is None else newest[0]
-    if newest is None:
-        observed = f"no heartbeat in 24 h in {names}"
-    else:
-        row, place = newest[1], _name(reading.workspace)
-        age = (reading.now - row.time_generated) / 60
-        observed = f"the last one is {age:.0f} min old ({_utc(row.time_generated)}), in {place!r}"
     return _on_logs(
         machine,
-        reading,
-        path=f"Heartbeat in workspace {names}",
+        next(iter(asked.values())) if newest is None else newest[0],
+        path=f"Heartbeat in workspace {workspace_names(asked)}",
         expected=f"a heartbeat of the Azure Monitor Agent that is at most {within} min old",
-        observed=observed,
+        observed=f"{last_heartbeat(newest, asked)}{said_of_power(machine)}",
         query=_query_for(machine),
         tokens={"rule": machine.data_collection_rules[0].id},
     )
@@ -252,6 +235,7 @@ def _stale(
         "Microsoft.Insights/privateLinkScopes/scopedResources/read",
         "Microsoft.OperationalInsights/workspaces/read",
         *_QUERY,
+        POWER_READ,
     ),
     controls=("NS-2",),
     evidence=(Evidence.LOGS,),
@@ -259,29 +243,35 @@ def _stale(
 def assert_heartbeat_private(machine: Machine) -> Iterator[Finding]:
     """Assert that the newest heartbeat in each workspace of a private link scope was sent by the private path.
 
-    A public IPv4 address breaks the rule. Any address of which it is not known what it means is unverified:
-    the pattern was seen in one region, and is documented nowhere.
+    A public IPv4 address breaks the rule, though the machine may be switched off by now. Any address of which it is
+    not known what it means is unverified: the pattern was seen in one region, and is documented nowhere.
 
     Args:
         machine: a virtual machine or an Arc machine.
     """
     unverified: EvidenceError | None = None
     judged = False
-    for workspace_id, reading in _readings(machine):
-        is_listed = any(scope.contains(workspace_id) for scope in machine.estate.private_link_scopes)
-        if not (is_listed or _reports_a_scope(machine.estate, workspace_id)):
-            continue
+
+    def judge(workspace_id: str, reading: LogReading) -> Iterator[Finding]:
+        nonlocal judged
         row = machine.estate.logs.heartbeat(reading, machine)
         if row is None and reading.gap is None:
-            continue
+            return
+        is_listed = any(scope.contains(workspace_id) for scope in machine.estate.private_link_scopes)
+        if not (is_listed or _reports_a_scope(machine.estate, workspace_id)):
+            return
         judged = True
-        try:
-            if reading.gap is not None:
-                raise reading.gap.error()
-            if row is not None and _sent_by(machine, _agents(row, machine.label)) is Sender.PUBLIC:
-                yield _public(machine, workspace_id, reading, row, is_listed=is_listed)
-        except EvidenceError as error:
-            unverified = unverified or error
+        if reading.gap is not None:
+            raise reading.gap.error()
+        if row is not None and _sent_by(machine, _agents(row, machine.label)) is Sender.PUBLIC:
+            yield _public(machine, workspace_id, reading, row, is_listed=is_listed)
+
+    try:
+        yield from each(_readings(machine), lambda asked: judge(*asked))
+    except EvidenceError as error:
+        unverified = error
+    if not machine.estate.logs.shows_life(machine):
+        switched_off_apart(machine, "nothing runs there whose way could be told")
     if unverified is not None:
         raise unverified
     if not judged:
@@ -318,16 +308,19 @@ def _public(
 ) -> Finding:
     if not is_listed:
         raise NotReadError(
-            f"workspace {_name(workspace_id)!r} says that it is in a private link scope, and no scope that was read "
-            f"lists it: whether the public address {row.computer_ip} is right is not known. Read that scope as well"
+            f"workspace {workspace_name(workspace_id)!r} says that it is in a private link scope, and no scope that "
+            f"was read lists it: whether the public address {row.computer_ip} is right is not known. Read that scope "
+            "as well"
         )
-    networks = machine.virtual_network_ids
+    networks: tuple[str, ...] = ()
+    with suppress(EvidenceError):  # only the fix names it
+        networks = machine.virtual_network_ids
     return _on_logs(
         machine,
         reading,
-        path=f"Heartbeat.ComputerIP in workspace {_name(workspace_id)!r}",
+        path=f"Heartbeat.ComputerIP in workspace {workspace_name(workspace_id)!r}",
         expected="an address in fd40::/16 that ends in the machine's private IPv4 address",
-        observed=f"{row.computer_ip}, a public address, at {_utc(row.time_generated)}",
+        observed=f"{row.computer_ip}, a public address, at {utc(row.time_generated)}",
         query=_query_for(machine),
         tokens={"network": networks[0]} if networks else None,
     )

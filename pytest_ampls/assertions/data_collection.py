@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from pytest_ampls.assertions.association import (
@@ -16,9 +17,16 @@ from pytest_ampls.assertions.association import (
 from pytest_ampls.assertions.machine import flexible_instances_apart, of_kind
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.collection import destinations, misnamed_associations, scopes_without
+from pytest_ampls.effective.thoroughness import each
+from pytest_ampls.model.associations import require_object, says_nothing
 from pytest_ampls.model.compute import VirtualMachineScaleSet
 from pytest_ampls.model.machine import Machine
-from pytest_ampls.model.monitor import CONFIG_ENDPOINT_ASSOCIATION, DataCollectionEndpoint, ScopedResource
+from pytest_ampls.model.monitor import (
+    CONFIG_ENDPOINT_ASSOCIATION,
+    DataCollectionEndpoint,
+    DataCollectionRule,
+    ScopedResource,
+)
 from pytest_ampls.model.resource import ResourceId, needed, region
 
 __all__ = [
@@ -111,6 +119,9 @@ _ASSOCIATE_ENDPOINT: Final = Fix(
 def assert_config_endpoint_association(machine: Machine) -> Iterator[Finding]:
     """Assert the association named exactly ``configurationAccessEndpoint``, with an endpoint that exists.
 
+    It does not apply to a machine without one that uses no private link at all: neither its DNS, nor its network's
+    neighbours, nor what it sends to leads to a private link scope.
+
     The name counts in its exact spelling. Where only a listing that lower-cases names tells of it, the
     spelling is not known and the rule is unverified.
 
@@ -147,7 +158,7 @@ def assert_reserved_name_used_well(machine: Machine) -> Iterator[Finding]:
     """
     flexible_instances_apart(machine)
     reserved, misnamed = machine.config_endpoint_association, misnamed_associations(machine)
-    if reserved is None and not misnamed:
+    if reserved is None and not misnamed and not any(map(says_nothing, machine.associations)):
         raise NotApplicable(f"{machine.label!r} has no association with an endpoint: AMPLS402 judges that")
     if reserved is not None and reserved.properties.data_collection_rule_id:
         yield Finding.on(
@@ -167,6 +178,8 @@ def assert_reserved_name_used_well(machine: Machine) -> Iterator[Finding]:
             evidence=listing(machine),
             tokens={"association": association.label},
         )
+    for association in machine.associations:
+        require_object(association)  # one that does not say what it holds may hold an endpoint, or a rule
 
 
 def _config_endpoint(machine: Machine) -> DataCollectionEndpoint:
@@ -288,9 +301,12 @@ def assert_destinations_in_scope(machine: Machine) -> Iterator[Finding]:
         machine: a virtual machine, an Arc machine, or a Uniform scale set, which carries associations itself.
     """
     flexible_instances_apart(machine)
-    for part, workspace_id in destinations(machine):
-        path = f"dataCollectionRules[{part.label}].properties.destinations.logAnalytics"
-        yield from _outside_findings(machine, path, "a workspace", workspace_id)
+    yield from each(destinations(machine), lambda sent: _outside_of(machine, *sent))
+
+
+def _outside_of(machine: Machine, part: DataCollectionRule, workspace_id: str) -> Iterator[Finding]:
+    path = f"dataCollectionRules[{part.label}].properties.destinations.logAnalytics"
+    return _outside_findings(machine, path, "a workspace", workspace_id)
 
 
 @rule(
@@ -316,7 +332,8 @@ def assert_association_limit(machine: Machine, *, limit: int = 30) -> Iterator[F
     """
     flexible_instances_apart(machine)
     count = sum(1 for part in machine.associations if part.properties.data_collection_rule_id)
-    if not count:
+    silent = [part for part in machine.associations if says_nothing(part)]
+    if not count and not silent:
         raise NotApplicable(f"{machine.label!r} has no association with a rule: AMPLS401 judges that")
     if count > limit:
         yield Finding.on(
@@ -326,6 +343,8 @@ def assert_association_limit(machine: Machine, *, limit: int = 30) -> Iterator[F
             observed=f"{count}",
             evidence=listing(machine),
         )
+    elif count + len(silent) > limit:
+        require_object(silent[0])  # any of them may be one too many
 
 
 @rule(
@@ -357,6 +376,12 @@ def assert_instances_associated(vmss: VirtualMachineScaleSet) -> Iterator[Findin
         carriers = tuple(part for part in vmss.instances if isinstance(part, Machine))
         if not carriers:
             raise NotApplicable(f"Flexible scale set {vmss.label!r} has no instances")
-    for machine in carriers:
-        yield from rule_findings(machine)
+    yield from each(carriers, lambda machine: each(_BOTH, lambda judge: judge(machine)))
+
+
+def _endpoint_findings(machine: Machine) -> Iterator[Finding]:
+    with suppress(NotApplicable):  # which leaves the rule to be judged
         yield from config_endpoint_findings(machine)
+
+
+_BOTH: Final[tuple[Callable[[Machine], Iterator[Finding]], ...]] = (rule_findings, _endpoint_findings)

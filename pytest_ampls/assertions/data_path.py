@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_ampls.assertions.machine import flexible_instances_apart
 from pytest_ampls.assertions.tracing import stages_of
-from pytest_ampls.catalogue import CATALOGUE, Evidence, Finding, Fix, Severity, rule
+from pytest_ampls.catalogue import CATALOGUE, Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.effective.data_path import Check, Stage, StageVerdict
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.machine import Machine
@@ -30,6 +30,7 @@ __all__ = ["assert_data_path"]
     permissions=(
         "Microsoft.Compute/virtualMachines/read",
         "Microsoft.Compute/virtualMachines/extensions/read",
+        "Microsoft.Compute/virtualMachines/instanceView/read",
         "Microsoft.Compute/virtualMachineScaleSets/read",
         "Microsoft.HybridCompute/machines/read",
         "Microsoft.HybridCompute/machines/extensions/read",
@@ -62,7 +63,8 @@ def assert_data_path(machine: Machine, *, unseen: tuple[int, ...] = ()) -> Itera
 
     Breaks that only follow from the first are not reported again. A stage that nobody looked at is unverified, unless
     ``unseen`` names it: ``(10,)`` judges without log rows, and ``(2, 5, 6, 7, 8, 9, 10)`` by configuration and DNS
-    answers alone.
+    answers alone. Of a virtual machine that was seen switched off, the stages that only a running one can prove do
+    not apply.
 
     Args:
         machine: a virtual machine, an Arc machine, or a Uniform scale set.
@@ -82,10 +84,14 @@ def assert_data_path(machine: Machine, *, unseen: tuple[int, ...] = ()) -> Itera
             raise NotReadError(
                 f"stage {stage.number} of {machine.label!r} ({stage.title}) was not looked at: {stage.missing}"
             )
+    for stage in stages:
+        if stage.verdict is StageVerdict.NOT_APPLICABLE and stage.number not in unseen:
+            raise NotApplicable(f"stage {stage.number} of {machine.label!r} ({stage.title}): {stage.missing}")
 
 
 def _finding(machine: Machine, stage: Stage, cause: Check, which: str) -> Finding:
-    finding, fix = cause.findings[0], CATALOGUE[cause.rule].fix
+    finding = cause.findings[0]
+    fix = CATALOGUE[cause.rule].fix_of(finding)
     return Finding.on(
         machine,
         f"stage {stage.number}, {which}: {finding.resource}, {finding.property}",

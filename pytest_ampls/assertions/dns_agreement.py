@@ -7,7 +7,14 @@ from typing import Final
 
 from pytest_ampls.assertions.dns_answer import FORWARDING_READ, ask_again, said_by_answer
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
-from pytest_ampls.effective.agreement import Statement, compared_names, has_others, resolvers_of, statements
+from pytest_ampls.effective.agreement import (
+    Statement,
+    compared_names,
+    has_others,
+    resolvers_of,
+    statements,
+    unasked,
+)
 from pytest_ampls.effective.boundaries import scopes_concerning
 from pytest_ampls.effective.staying_public import names_that_stay_public
 from pytest_ampls.errors import EvidenceError
@@ -63,6 +70,7 @@ def assert_resolvers_agree(virtual_network: VirtualNetwork) -> Iterator[Finding]
     if not has_others(virtual_network):
         raise NotApplicable(
             f"nothing but the configuration answers for virtual network {virtual_network.label!r}"
+            f"{unasked(virtual_network)}"
         )
     names = compared_names(virtual_network)
     if not names:
@@ -125,15 +133,21 @@ def assert_public_resolution(
         names: the names; without any, the ingestion names of the workspaces that are in no scope and accept data
             from public networks.
     """
-    declared = tuple(names) or names_that_stay_public(virtual_network.estate)
-    if not declared:
+    unread: list[EvidenceError] = []
+    declared = list(names)
+    try:
+        declared += () if names else names_that_stay_public(virtual_network.estate)
+    except EvidenceError as error:
+        unread.append(error)
+    if not declared and not unread:
         raise NotApplicable(
             "no name is declared to stay public, and no workspace outside of all scopes is open"
         )
     resolvers = resolvers_of(virtual_network)
     if not resolvers:
-        raise NotApplicable(f"virtual network {virtual_network.label!r} has no vantage point")
-    unread: list[EvidenceError] = []
+        raise NotApplicable(
+            f"virtual network {virtual_network.label!r} has no vantage point{unasked(virtual_network)}"
+        )
     for resolver in resolvers:
         for name in declared:
             try:

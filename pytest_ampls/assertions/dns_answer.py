@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from pytest_ampls.catalogue import Finding, az_rest
+from pytest_ampls.catalogue import Finding, Fix, az_rest
 from pytest_ampls.effective.live import (
     AddressClass,
     AnswerKind,
@@ -58,6 +58,7 @@ def on_zone(
     observed: str,
     tokens: Mapping[str, str],
     evidence: str | None = None,
+    fix: Fix | None = None,
 ) -> Finding:
     """Return a finding on a zone; the listing of its records is the evidence unless another is given."""
     return Finding.on(
@@ -72,6 +73,7 @@ def on_zone(
             "zone-id": zone.id,
             **tokens,
         },
+        fix=fix,
     )
 
 

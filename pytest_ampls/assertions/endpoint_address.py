@@ -83,7 +83,8 @@ def _subnet_prefixes(endpoint: PrivateEndpoint) -> tuple[IPv4Network, ...]:
     network = needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
     found = endpoint.estate.get(VirtualNetwork, network)
     subnet = found.subnet(subnet_id) if found is not None else None
-    return needed(subnet, endpoint, f"properties.subnet.id of a subnet that exists ({subnet_id})").prefixes
+    subnet = needed(subnet, endpoint, f"properties.subnet.id of a subnet that exists ({subnet_id})")
+    return needed(subnet.prefixes or None, found or endpoint, f"an IPv4 prefix of subnet {subnet.name}")
 
 
 def _lies_in(address: str, prefixes: Iterable[IPv4Network]) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
 from pytest_ampls.effective.name_resolution import endpoints_reached
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.model.network import (
     NetworkInterface,
     Peering,
@@ -186,24 +187,30 @@ def assert_route_to_endpoint(virtual_network: VirtualNetwork, *, routed: bool = 
         place = needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
         if not same_id(place, virtual_network.id):
             elsewhere.setdefault(key(place), endpoint)
-    for endpoint in elsewhere.values():
-        remote, _ = _place(endpoint)
-        sides = [(virtual_network, remote), (remote, virtual_network)]
-        wrong = [found for side in sides if (found := _way(*side))]
-        if wrong and not routed:
-            yield Finding.on(
-                virtual_network,
-                f"way to private endpoint {endpoint.label} in virtual network {remote.label}",
-                expected=f"a peering with {remote.label!r}, Connected on both sides and open to traffic, or another "
-                "route (expected with routed = true)",
-                observed="; ".join(wrong),
-                tokens={"remote-id": remote.id, "peering": f"{virtual_network.label}-to-{remote.label}"},
-            )
+    if not routed:
+        yield from each(elsewhere.values(), lambda endpoint: _no_way_to(virtual_network, endpoint))
+
+
+def _no_way_to(virtual_network: VirtualNetwork, endpoint: PrivateEndpoint) -> Iterator[Finding]:
+    remote, _ = _place(endpoint)
+    sides = [(virtual_network, remote), (remote, virtual_network)]
+    wrong = [found for side in sides if (found := _way(*side))]
+    if wrong:
+        yield Finding.on(
+            virtual_network,
+            f"way to private endpoint {endpoint.label} in virtual network {remote.label}",
+            expected=f"a peering with {remote.label!r}, Connected on both sides and open to traffic, or another "
+            "route (expected with routed = true)",
+            observed="; ".join(wrong),
+            tokens={"remote-id": remote.id, "peering": f"{virtual_network.label}-to-{remote.label}"},
+        )
 
 
 def _way(local: VirtualNetwork, remote: VirtualNetwork) -> str:
     """Return what is wrong with one side of a peering, ``""`` where nothing is."""
-    found = [part for part in local.properties.virtual_network_peerings or () if _leads_to(part, remote)]
+    found = [
+        part for part in local.properties.virtual_network_peerings or () if _leads_to(local, part, remote)
+    ]
     if not found:
         return f"{local.label!r} has no peering with {remote.label!r}"
     parts = found[0].properties
@@ -215,9 +222,10 @@ def _way(local: VirtualNetwork, remote: VirtualNetwork) -> str:
     return ""
 
 
-def _leads_to(peering: Peering, remote: VirtualNetwork) -> bool:
+def _leads_to(local: VirtualNetwork, peering: Peering, remote: VirtualNetwork) -> bool:
     reference = peering.properties.remote_virtual_network
-    return reference is not None and same_id(reference.id, remote.id)
+    path = f"properties.virtualNetworkPeerings[{peering.name}].properties.remoteVirtualNetwork.id"
+    return same_id(needed(reference.id if reference else None, local, path), remote.id)
 
 
 @rule(

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from pytest_ampls.assertions.agent_log import KnownError, known_error
 from pytest_ampls.assertions.association import collects
 from pytest_ampls.assertions.guest_answer import agent_guest, on_guest
+from pytest_ampls.assertions.token_refusal import (
+    ATTACH,
+    identity_tokens,
+    is_passing,
+    refusal,
+    token_fix,
+    token_requests,
+)
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
+from pytest_ampls.effective.collection import rules_of
 from pytest_ampls.effective.guest_names import guest_questions
+from pytest_ampls.effective.power import POWER_READ
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError, UnreachableError
 from pytest_ampls.model.compute import ArcMachine
 from pytest_ampls.model.guest_state import GuestState, LogError, TokenAttempt
 from pytest_ampls.model.machine import Machine
+from pytest_ampls.model.monitor import DataCollectionRule
 from pytest_ampls.model.resource import needed
 
 __all__ = [
@@ -32,6 +46,7 @@ _READ: Final = (
     "Microsoft.Compute/virtualMachines/extensions/read",
     "Microsoft.HybridCompute/machines/read",
     "Microsoft.HybridCompute/machines/extensions/read",
+    POWER_READ,
 )
 _ASSOCIATIONS_READ: Final = (
     "Microsoft.Insights/dataCollectionRuleAssociations/read",
@@ -44,11 +59,14 @@ _RESTART: Final = Fix(
     bicep="Microsoft.Compute/virtualMachines/extensions of '<name>': another properties.forceUpdateTag",
 )
 _RESTARTS: Final = ("systemctl restart azuremonitoragent", "Restart-Computer")
-_IMDS: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 
 
 def _tokens(state: GuestState) -> dict[str, str]:
-    return {"restart": _RESTARTS[state.system.lower() == "windows"]}
+    return {"restart": _RESTARTS[_is_windows(state)]}
+
+
+def _is_windows(state: GuestState) -> bool:
+    return state.system.lower() == "windows"
 
 
 @rule(
@@ -92,12 +110,7 @@ def assert_agent_running(machine: Machine) -> Iterator[Finding]:
     severity=Severity.HIGH,
     why="""Without a token the agent downloads no configuration and sends nothing. The instance metadata service
     says why it refuses; the agent's log only says that it did.""",
-    fix=Fix(
-        az="az vm identity assign --ids <id> --identities <identity>  # then: systemctl restart azuremonitoragent",
-        terraform='identity { type = "UserAssigned", identity_ids = ["<identity>"] } of the machine "<name>", and '
-        "settings.authentication.managedIdentity of its agent",
-        bicep="Microsoft.Compute/virtualMachines '<name>': identity.userAssignedIdentities: {'<identity>': {}}",
-    ),
+    fix=ATTACH,
     learn="https://learn.microsoft.com/azure/active-directory/managed-identities-azure-resources/how-to-use-vm-token",
     permissions=_READ,
     controls=("IM-3",),
@@ -122,60 +135,39 @@ def assert_token_acquired(machine: Machine) -> Iterator[Finding]:
             passing = NotReadError(
                 f"the guest of {machine.label!r} was not asked for a token for {identity!r}"
             )
-        elif _is_passing(attempt):
-            passing = UnreachableError(
-                f"the guest of {machine.label!r}: {_refusal(attempt)}. Run again later"
-            )
+        elif is_passing(attempt):
+            passing = UnreachableError(f"the guest of {machine.label!r}: {refusal(attempt)}. Run again later")
         elif attempt.status != 200:
-            named = identity.partition("#")[2] or "<identity>"
-            yield on_guest(
-                machine,
-                state,
-                f"a token for {identity or 'whatever identity answers'}",
-                expected="HTTP 200 with a token",
-                observed=_refusal(attempt),
-                shows=(
-                    f"curl -s -H Metadata:true --noproxy '*' '{_IMDS}?api-version=2018-02-01&resource=https://"
-                    f"monitor.azure.com/{_query(identity)}' | cut -c1-200",
-                    f"Invoke-RestMethod -Headers @{{Metadata='true'}} -Uri '{_IMDS}?api-version=2018-02-01&resource="
-                    f"https://monitor.azure.com/{_query(identity)}'",
-                ),
-                tokens={"identity": named, **_tokens(state)},
-            )
+            yield _refused(machine, state, identity, attempt)
     if passing is not None:
         raise passing
 
 
-def _query(identity: str) -> str:
-    name, _, value = identity.partition("#")
-    return f"&{name}={value}" if identity else ""
-
-
-def _is_passing(attempt: TokenAttempt) -> bool:
-    """Tell whether the service asks to come back later (its documented statuses for that)."""
-    return attempt.status is not None and (attempt.status in (404, 410, 429) or attempt.status >= 500)
-
-
-def _refusal(attempt: TokenAttempt) -> str:
-    said = attempt.description or attempt.error
-    if attempt.status is None:
-        return f"no answer of the instance metadata service ({said or 'not even a refusal'}): blocked, or proxied"
-    meanings = (
-        ("identity not found", "the machine does not have the identity"),
-        ("multiple user assigned identities", "several identities are attached, and the agent names none"),
-        ("metadata header", "the request lost its header on the way: a proxy is in between"),
+def _refused(machine: Machine, state: GuestState, identity: str, attempt: TokenAttempt) -> Finding:
+    windows = _is_windows(state)
+    return on_guest(
+        machine,
+        state,
+        f"a token for {identity or 'whatever identity answers'}",
+        expected="HTTP 200 with a token",
+        observed=refusal(attempt),
+        shows=token_requests(identity),
+        tokens=identity_tokens(identity, windows=windows),
+        fix=token_fix(attempt),
     )
-    meaning = next((means for text, means in meanings if text in said.lower()), "")
-    return f"HTTP {attempt.status}: {said or 'without a reason'}" + (f" ({meaning})" if meaning else "")
 
 
 @rule(
     "AMPLS524",
-    "The agent's log has no known error since the agent started",
+    "The end of the agent's log has no known error since the agent started",
     severity=Severity.HIGH,
     why="""The agent says in its log what it is refused, and goes on trying in silence otherwise. Each of these
     errors has one cause, which another rule judges.""",
-    fix=_RESTART,
+    fix=Fix(
+        az=f"{_RESTART.az}  # once the rules that it names hold: an error counts until the agent starts anew",
+        terraform=_RESTART.terraform,
+        bicep=_RESTART.bicep,
+    ),
     learn=_TROUBLESHOOT,
     permissions=_READ,
     controls=("LT-3",),
@@ -183,6 +175,8 @@ def _refusal(attempt: TokenAttempt) -> str:
 )
 def assert_agent_log_clean(machine: Machine) -> Iterator[Finding]:
     """Assert that the agent's error log has none of the known errors since the agent last started, on Linux.
+
+    Read are the last 128 KiB of the log: an error further back is not seen, though the agent started before it.
 
     Args:
         machine: a virtual machine or an Arc machine whose guest was looked at.
@@ -203,10 +197,17 @@ def assert_agent_log_clean(machine: Machine) -> Iterator[Finding]:
                 state,
                 "/var/opt/microsoft/azuremonitoragent/log/mdsd.err",
                 expected="no error that is known to stop data",
-                observed=f"{entry.line!r}: {error.meaning} (see {error.rules})",
+                observed=f"{entry.line!r}{_when(entry)}: {error.meaning} (see {error.rules})",
                 shows=("tail -n 50 /var/opt/microsoft/azuremonitoragent/log/mdsd.err", ""),
                 tokens=_tokens(state),
             )
+
+
+def _when(entry: LogError) -> str:
+    """Say when it was last written, by the machine's own clock: an old one may be mended by now."""
+    if not entry.seconds:
+        return ""
+    return f", last at {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(entry.seconds))}"
 
 
 @rule(
@@ -234,31 +235,40 @@ def assert_configuration_downloaded(machine: Machine) -> Iterator[Finding]:
         machine: a virtual machine or an Arc machine whose guest was looked at.
     """
     state = agent_guest(machine)
-    rules = [part for part in machine.data_collection_rules if collects(part)]
-    if not rules:
+    collecting = False
+
+    def judge(part: DataCollectionRule) -> Iterator[Finding]:
+        nonlocal collecting
+        if collects(part):
+            collecting = True
+            yield from _not_downloaded(machine, state, part)
+
+    yield from each(rules_of(machine), judge)
+    if not collecting:
         raise NotApplicable(f"{machine.label!r} has no data collection rule: AMPLS401 judges that")
+
+
+def _not_downloaded(machine: Machine, state: GuestState, part: DataCollectionRule) -> Iterator[Finding]:
     chunks = state.told(state.chunks, "chunks")
-    there = {chunk.rule.lower() for chunk in chunks}
+    wanted = needed(part.properties.immutable_id, part, "properties.immutableId")
+    if wanted.lower() in {chunk.rule.lower() for chunk in chunks}:
+        return
     nameless = [chunk.file for chunk in chunks if not chunk.rule and chunk.protocols]
-    for part in rules:
-        wanted = needed(part.properties.immutable_id, part, "properties.immutableId")
-        if wanted.lower() in there:
-            continue
-        if nameless:
-            raise DocumentError(
-                f"the guest of {machine.label!r} has {nameless[0]}, which does not say whose it is"
-            )
-        yield on_guest(
-            machine,
-            state,
-            "config-cache/configchunks",
-            expected=f"a chunk of data collection rule {part.label!r} ({wanted})",
-            observed=f"none ({len(chunks)} of other rules)" if chunks else "no chunk at all",
-            shows=(
-                f"grep -l {wanted} /etc/opt/microsoft/azuremonitoragent/config-cache/configchunks/*.json",
-                rf"Select-String -List {wanted} C:\WindowsAzure\Resources\AMADataStore.*\mcs\configchunks\*.json",
-            ),
+    if nameless:
+        raise DocumentError(
+            f"the guest of {machine.label!r} has {nameless[0]}, which does not say whose it is"
         )
+    yield on_guest(
+        machine,
+        state,
+        "config-cache/configchunks",
+        expected=f"a chunk of data collection rule {part.label!r} ({wanted})",
+        observed=f"none ({len(chunks)} of other rules)" if chunks else "no chunk at all",
+        shows=(
+            f"grep -l {shlex.quote(wanted)} /etc/opt/microsoft/azuremonitoragent/config-cache/configchunks/*.json",
+            rf"Select-String -List {wanted} C:\WindowsAzure\Resources\AMADataStore.*\mcs\configchunks\*.json",
+        ),
+    )
 
 
 @rule(

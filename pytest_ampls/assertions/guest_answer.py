@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from pytest_ampls.assertions.machine import flexible_instances_apart, identified_extensions
-from pytest_ampls.catalogue import Finding, NotApplicable
+from pytest_ampls.catalogue import Finding, Fix, NotApplicable
 from pytest_ampls.effective.guest_names import agent_names, right_addresses
 from pytest_ampls.effective.live import AddressClass, address_class
+from pytest_ampls.effective.power import said_of_power, switched_off_apart
 from pytest_ampls.errors import EvidenceError, NotReadError, UnreachableError
 from pytest_ampls.model.compute import ArcMachine, VirtualMachineScaleSet
 from pytest_ampls.model.guest_state import GuestState, Lookup
@@ -17,6 +20,9 @@ from pytest_ampls.model.machine import Machine
 __all__ = ["Resolved", "agent_guest", "answered_as", "guest_of", "on_guest", "resolved_names"]
 
 _NO_ACCESS: Final = "no guest access was configured: --ampls-guests or --ampls-run-command"
+_CLOCK_SECONDS: Final = 300
+"""How far two clocks may be apart: the answer of Run Command takes minutes at worst."""
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 _NO_ARC_ACCESS: Final = (
     "an Arc machine needs --ampls-guests with {name} or {computer_name} in it, a pattern of ssh:// for Linux and of "
     "winrm:// for Windows"
@@ -27,7 +33,9 @@ def guest_of(machine: Machine) -> GuestState:
     """Return what a machine's guest told; it may have a gap.
 
     Raises:
-        NotApplicable: the guest was not to be looked at, or the machine is a scale set.
+        NotApplicable: the guest was not to be looked at, told nothing because its machine was seen switched off, or
+            the machine is a scale set.
+        NotReadError: it told nothing because its machine is about to be on or off.
         TypeError: it is no machine.
     """
     flexible_instances_apart(machine)
@@ -37,7 +45,11 @@ def guest_of(machine: Machine) -> GuestState:
     if state is None:
         reason = _NO_ARC_ACCESS if isinstance(machine, ArcMachine) else _NO_ACCESS
         raise NotApplicable(f"the guest of {machine.label!r} was not looked at: {reason}")
-    return state
+    if state.gap is None:
+        return state
+    switched_off_apart(machine, "nothing runs there that could be looked at")
+    gap = msgspec.structs.replace(state.gap, message=f"{state.gap.message}{said_of_power(machine)}")
+    return msgspec.structs.replace(state, gap=gap)
 
 
 def agent_guest(machine: Machine) -> GuestState:
@@ -62,6 +74,7 @@ def on_guest(
     observed: str,
     shows: tuple[str, str],
     tokens: Mapping[str, str] | None = None,
+    fix: Fix | None = None,
 ) -> Finding:
     """Return a finding on a guest.
 
@@ -72,10 +85,20 @@ def on_guest(
         machine,
         path,
         expected=expected,
-        observed=observed,
+        observed=f"{observed}{_clock(state)}",
         evidence=f"{shows[windows]}  # on {machine.label}",
         tokens={"shell": "RunPowerShellScript" if windows else "RunShellScript", **(tokens or {})},
+        fix=fix,
     )
+
+
+def _clock(state: GuestState) -> str:
+    """Say how wrong the machine's clock is: tokens and certificates are valid by the time, and its log bears it."""
+    if state.clock is None or abs(state.clock - state.read_at) <= _CLOCK_SECONDS:
+        return ""
+    ahead = state.clock - state.read_at
+    unit, length = next(each for each in _UNITS if abs(ahead) >= 2 * each[1])
+    return f" (the machine's clock is {abs(ahead) / length:.0f} {unit} {'ahead' if ahead > 0 else 'behind'})"
 
 
 class Resolved(NamedTuple):

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_ampls.assertions.guest_answer import answered_as, guest_of, on_guest, resolved_names
+from pytest_ampls.assertions.transport import NO_INSPECTION
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, rule
 from pytest_ampls.effective.guest_names import GLOBAL_HANDLER
+from pytest_ampls.effective.guest_servers import foreign_servers
+from pytest_ampls.effective.power import POWER_READ
 from pytest_ampls.errors import EvidenceError, NotReadError
 from pytest_ampls.model.guest_state import GuestState, Lookup
 from pytest_ampls.model.handshake import Handshake
@@ -22,6 +25,7 @@ _READ: Final = (
     "Microsoft.Network/privateEndpoints/read",
     "Microsoft.Network/networkInterfaces/read",
     "Microsoft.Insights/dataCollectionRuleAssociations/read",
+    POWER_READ,
 )
 _HOSTS: Final = ("/etc/hosts", r"C:\Windows\System32\drivers\etc\hosts")
 
@@ -42,6 +46,7 @@ _HOSTS: Final = ("/etc/hosts", r"C:\Windows\System32\drivers\etc\hosts")
     permissions=(
         "Microsoft.Compute/virtualMachines/read",
         "Microsoft.HybridCompute/machines/read",
+        POWER_READ,
     ),
     evidence=(Evidence.GUEST,),
 )
@@ -104,6 +109,7 @@ def assert_guest_resolution(machine: Machine) -> Iterator[Finding]:
         lookup = resolved.lookup
         if not resolved.is_right:
             servers = ", ".join(state.dns_servers or ()) or "servers that the guest did not tell"
+            servers += foreign_servers(machine, state.dns_servers or ())
             yield on_guest(
                 machine,
                 state,
@@ -125,8 +131,8 @@ def assert_guest_resolution(machine: Machine) -> Iterator[Finding]:
         az="az network watcher test-connectivity --source-resource <id> --dest-address <address> --dest-port 443",
         terraform='azurerm_network_security_rule { direction = "Outbound", access = "Allow", '
         'destination_address_prefix = "<address>", destination_port_range = "443" }',
-        bicep="Microsoft.Network/networkSecurityGroups/securityRules: allow outbound 443 to <address>; no TLS "
-        "inspection on this path",
+        bicep="Microsoft.Network/networkSecurityGroups/securityRules: allow outbound 443 to <address>, "
+        "and no route that drops it",
     ),
     learn=_LEARN + "azure-monitor/agents/azure-monitor-agent-troubleshoot-linux-vm",
     permissions=_READ,
@@ -178,7 +184,8 @@ def _not_reached(machine: Machine, state: GuestState, shake: Handshake) -> Findi
             f"openssl s_client -connect {place} -servername {shake.name} </dev/null",
             f"Test-NetConnection {shake.address} -Port {shake.port}",
         ),
-        tokens={"address": shake.address},
+        tokens={"address": shake.address, "host": shake.name},
+        fix=None if shake.gap is not None else NO_INSPECTION,
     )
 
 

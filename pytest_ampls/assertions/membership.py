@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_ampls.catalogue import Finding, Fix, az_rest
+from pytest_ampls.effective.reported_scopes import require_reported_scopes_read
 from pytest_ampls.model.monitor import PrivateLinkScope, ScopableResource, ScopedResource
 
 __all__ = ["ADD_MEMBER", "membership_findings", "only_scope", "scope_tokens"]
@@ -57,6 +58,13 @@ ADD_MEMBER = Fix(
 
 
 def only_scope(resource: ScopableResource) -> tuple[PrivateLinkScope, ...]:
-    """Return the scope to propose: the only one there is, none where there is a choice."""
+    """Return the scope to propose to a resource that is in none: the only one there is, none where there is a choice.
+
+    Raises:
+        EvidenceError: the resource says that it is in a scope, which was not read: nothing is to be proposed.
+    """
+    if resource.scopes:
+        return ()
+    require_reported_scopes_read(resource)
     scopes = resource.estate.private_link_scopes
-    return scopes if len(scopes) == 1 and not resource.scopes else ()
+    return scopes if len(scopes) == 1 else ()

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Final
 
 from pytest_ampls.assertions.dns_answer import FORWARDING_READ as _FORWARDING
 from pytest_ampls.assertions.dns_answer import disagreement, on_answer, on_zone, phrase, zone_answer
-from pytest_ampls.assertions.zone_record import empty_zone_findings, record_findings, zone_link_findings
+from pytest_ampls.assertions.zone_record import (
+    SAME_MEMBERS,
+    empty_zone_findings,
+    member_tokens,
+    record_findings,
+    zone_link_findings,
+)
 from pytest_ampls.catalogue import Evidence, Finding, Fix, NotApplicable, Severity, az_rest, rule
-from pytest_ampls.effective.boundaries import has_machines, lacking, scopes_concerning, scopes_in_boundary
+from pytest_ampls.effective.boundaries import (
+    has_machines,
+    lacking_members,
+    scopes_concerning,
+    scopes_in_boundary,
+)
 from pytest_ampls.effective.live import AnswerKind, LiveAnswer, heard, why_not_concerned
 from pytest_ampls.effective.name_resolution import zone_addresses
-from pytest_ampls.effective.records import zone_for, zones_holding
+from pytest_ampls.effective.records import require_zone_known, zone_for, zones_holding
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.effective.zones import monitor_zones, private_name, relative_name, required_zones
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import ScopedResource
@@ -70,7 +83,8 @@ def _require_machines(network: VirtualNetwork, judge_without_machines: bool) -> 
     public end in 403.""",
     fix=Fix(
         az="az network private-dns link vnet create --zone-name <zone> --resource-group <zone-resource-group> "
-        "--name <network> --virtual-network <network-id> --registration-enabled false",
+        "--name <network> --virtual-network <network-id> --registration-enabled false  # or, where a zone of a public "
+        "name takes the names: delete the link of that zone",
         terraform='azurerm_private_dns_zone_virtual_network_link { private_dns_zone_id = "<zone-id>", '
         'virtual_network_id = "<network-id>" }  # before azurerm 5: private_dns_zone_name = "<zone>"',
         bicep="Microsoft.Network/privateDnsZones/virtualNetworkLinks '<zone>/<network>': properties: "
@@ -87,7 +101,7 @@ def assert_zone_reaches_vnet(
 
     That is the VNet itself, or the one that holds its custom DNS server. Required are the zones of every
     scope that the VNet has to do with: by its DNS, by its own or a peer's private endpoint, or by what its
-    machines send to.
+    machines send to. A private zone of a public name that is linked there must have the endpoints' own addresses.
 
     Args:
         virtual_network: the VNet.
@@ -100,8 +114,8 @@ def assert_zone_reaches_vnet(
             f"virtual network {virtual_network.label!r} has to do with no private link scope: neither its DNS, nor "
             "its peers, nor its machines' workspaces and endpoints lead to one"
         )
-    for zone in dict.fromkeys(zone for scope in scopes for zone in required_zones(scope)):
-        yield from zone_link_findings(virtual_network, zone, scopes)
+    zones = dict.fromkeys(each(scopes, required_zones))
+    yield from each(zones, lambda zone: zone_link_findings(virtual_network, zone, scopes))
 
 
 @rule(
@@ -137,6 +151,7 @@ def assert_records_present(private_endpoint: PrivateEndpoint) -> Iterator[Findin
             origin = zone_for(private_endpoint, fqdn)
             zones = zones_holding(private_endpoint, origin)
             if not zones and origin not in without_zone:
+                require_zone_known(private_endpoint, origin)
                 without_zone.add(origin)
                 yield Finding.on(
                     private_endpoint,
@@ -199,8 +214,9 @@ def _presence(
 def assert_records_current(private_dns_zone: PrivateDnsZone) -> Iterator[Finding]:
     """Assert that the zone's A records are addresses of private endpoints that serve these very names.
 
-    Told apart: a stale record (no private endpoint has the address), and an overwritten one (the address of
-    another endpoint). In zones that other services share, such as blob, only Azure Monitor's names are judged.
+    Told apart: a stale record (no private endpoint has the address), an overwritten one (the address of another
+    endpoint), and one that was left behind (of an endpoint that another one, whose connection is approved, took the
+    place of). In zones that other services share, such as blob, only Azure Monitor's names are judged.
 
     Args:
         private_dns_zone: the private DNS zone.
@@ -217,14 +233,7 @@ def assert_records_current(private_dns_zone: PrivateDnsZone) -> Iterator[Finding
     why="""The shared names (query, agent configuration, Application Insights) exist once in a zone: the endpoint
     that wrote them last takes all clients, and what is not a member of its scope is cut off. Two scopes are
     sound only while every resource is a member of both.""",
-    fix=Fix(
-        az="az monitor private-link-scope scoped-resource create --name <member> --scope-name <scope> "
-        "--resource-group <scope-resource-group> --linked-resource <member-id>  # or keep one scope",
-        terraform='azurerm_monitor_private_link_scoped_service { scope_name = "<scope>", '
-        'linked_resource_id = "<member-id>" }',
-        bicep="Microsoft.Insights/privateLinkScopes/scopedResources '<scope>/<member>': "
-        "properties.linkedResourceId: '<member-id>'",
-    ),
+    fix=SAME_MEMBERS,
     learn=_FUNDAMENTALS + "private-link-design#plan-by-network-topology",
     permissions=(*_SCOPES, _MEMBERS, _NETWORKS, *_ZONES, _RECORDS, *_ENDPOINTS, *_FORWARDING, *_MACHINES),
     controls=("NS-2",),
@@ -249,26 +258,19 @@ def assert_single_scope_per_dns_boundary(
         f"{scope.label!r} by {', '.join(repr(part.label) for part in endpoints)}"
         for scope, endpoints in found.values()
     )
-    missing = {
-        (scope.key, member.lower()): (scope, other, ResourceId.parse(member), member)
-        for scope in scopes
-        for other in scopes
-        if other is not scope
-        for member in lacking(scope, other)
-    }
-    for scope, other, parsed, member in missing.values():
+    told: set[tuple[str, str]] = set()
+    for scope, other, member in each(permutations(scopes, 2), lacking_members):
+        if (scope.key, member.lower()) in told:
+            continue
+        told.add((scope.key, member.lower()))
         yield Finding.on(
             virtual_network,
             f"scopes that its private zones lead to ({names})",
             expected="one private link scope, or the same members in each",
-            observed=f"{len(scopes)} scopes; {parsed.name!r} is a member of {other.label!r}, not of {scope.label!r}",
+            observed=f"{len(scopes)} scopes; {ResourceId.parse(member).name!r} is a member of {other.label!r}, not of "
+            f"{scope.label!r}",
             evidence=az_rest(scope, ScopedResource.ARM_TYPE),
-            tokens={
-                "scope": scope.label,
-                "scope-resource-group": scope.resource_group,
-                "member": parsed.name,
-                "member-id": member,
-            },
+            tokens=member_tokens(scope, member),
         )
 
 
@@ -292,9 +294,9 @@ def assert_single_scope_per_dns_boundary(
 def assert_no_empty_zone(private_dns_zone: PrivateDnsZone) -> Iterator[Finding]:
     """Assert that a zone which is linked to networks has address records, where clients ask for its names.
 
-    Clients ask for the monitor zone's names always, for those of the workspace zones once a workspace is in a
-    scope. Links that fall back to the internet make no name vanish and are left out. Single missing records are
-    AMPLS302.
+    Clients ask for the monitor zone's shared names always, for those of the workspace zones once a workspace is in a
+    scope: records of other names are no help. Links that fall back to the internet make no name vanish and are left
+    out. Single missing records are AMPLS302.
 
     Args:
         private_dns_zone: the private DNS zone.

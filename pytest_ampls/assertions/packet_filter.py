@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Network
 from typing import Final, NamedTuple
 
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, rule
-from pytest_ampls.effective.client_subnets import ClientSubnet, client_subnets
+from pytest_ampls.effective.client_subnets import ClientSubnet, client_subnets, group_id
 from pytest_ampls.effective.name_resolution import can_route
 from pytest_ampls.effective.packet_filter import Flow, Side, decide
 from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
@@ -111,16 +111,16 @@ class _Stopped(NamedTuple):
 def _judge(endpoint: PrivateEndpoint, client: ClientSubnet, network: VirtualNetwork) -> Iterator[Finding]:
     """Compare what leaves a subnet, and what enters the endpoint's, with what the groups there let through."""
     place = client.place(network)
-    own = place.properties.network_security_group
-    gates = [(group, "Outbound") for group in (client.interface_group, own.id if own else None) if group]
+    own = group_id(place.properties.network_security_group, network, f"subnets[{place.name}]")
+    gates = [(group, "Outbound") for group in (client.interface_group, own) if group]
     inbound = _group_of_endpoint(endpoint)
     if inbound is not None:
         gates.append((inbound, "Inbound"))
     if not gates:
         return
     there = _endpoint_subnet(endpoint)[0]
-    for group_id, direction in gates:
-        group = _group(endpoint, group_id)
+    for gate, direction in gates:
+        group = _group(endpoint, gate)
         stopped: dict[str | None, _Stopped] = {}
         for address in sorted(_addresses(endpoint)):
             for rule_that_denies, source in _denials(group, client, network, (there, address), direction):
@@ -179,8 +179,8 @@ def _endpoint_subnet(endpoint: PrivateEndpoint) -> tuple[VirtualNetwork, Subnet]
 def _group_of_endpoint(endpoint: PrivateEndpoint) -> str | None:
     """Return the id of the group that filters what enters an endpoint, None where its subnet's is not for it."""
     network, subnet = _endpoint_subnet(endpoint)
-    group = subnet.properties.network_security_group
-    if group is None or not group.id:
+    group = group_id(subnet.properties.network_security_group, network, f"subnets[{subnet.name}]")
+    if group is None:
         return None
     path = f"properties.subnets[{subnet.name}].properties.privateEndpointNetworkPolicies"
     policies = needed(subnet.properties.private_endpoint_network_policies, network, path)
@@ -188,13 +188,13 @@ def _group_of_endpoint(endpoint: PrivateEndpoint) -> str | None:
         raise DocumentError(
             f"{network.NOUN} {network.label!r} ({network.id}): {path} is {policies!r}: unknown"
         )
-    return group.id if policies.lower() in _FILTERED else None
+    return group if policies.lower() in _FILTERED else None
 
 
-def _group(endpoint: PrivateEndpoint, group_id: str) -> NetworkSecurityGroup:
-    group = endpoint.estate.get(NetworkSecurityGroup, group_id)
+def _group(endpoint: PrivateEndpoint, named: str) -> NetworkSecurityGroup:
+    group = endpoint.estate.get(NetworkSecurityGroup, named)
     if group is None:
-        raise DocumentError(f"the network security group {group_id} is named by a subnet, and does not exist")
+        raise DocumentError(f"the network security group {named} is named by a subnet, and does not exist")
     return group
 
 

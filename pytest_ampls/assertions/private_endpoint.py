@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pytest_ampls.assertions.connection import endpoint_side, on_connections, scope_side
+from pytest_ampls.assertions.connection import MADE_ANEW, endpoint_side, on_connections, scope_side
 from pytest_ampls.assertions.endpoint_address import (
     address_findings,
     existing_scopes,
@@ -13,6 +13,7 @@ from pytest_ampls.assertions.endpoint_address import (
     scope_gone_findings,
 )
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.effective.zones import required_zones, zone_among
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import PrivateLinkScope
@@ -91,7 +92,8 @@ def assert_connection_approved(ampls: PrivateLinkScope) -> Iterator[Finding]:
             "privateEndpointConnections",
             expected=f"a connection of private endpoint {endpoint.label!r}, which names this scope",
             observed=f"the scope lists no connection of it ({len(connections)} of others)",
-            tokens={"connection": endpoint.label},
+            tokens={"connection": endpoint.label, "endpoint-id": endpoint.id},
+            fix=MADE_ANEW,
         )
     if not connections and not strangers:
         yield on_connections(
@@ -131,12 +133,19 @@ def assert_single_scope_per_vnet(virtual_network: VirtualNetwork) -> Iterator[Fi
     """
     inside: dict[str, list[PrivateEndpoint]] = {}
     names: dict[str, str] = {}
+    unread: EvidenceError | None = None
     for endpoint in virtual_network.estate.private_endpoints:
-        place = needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
+        try:
+            place = needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id")
+        except EvidenceError as error:  # two scopes are two, wherever this one is
+            unread = unread or error
+            continue
         if same_id(place, virtual_network.id):
             for scope in _live_scopes(endpoint):
                 names.setdefault(key(scope), ResourceId.parse(scope).name)
                 inside.setdefault(key(scope), []).append(endpoint)
+    if unread is not None and len(inside) < 2:
+        raise unread
     if not inside:
         raise NotApplicable(
             f"virtual network {virtual_network.label!r} holds no private endpoint of a private link scope"
@@ -227,8 +236,7 @@ def assert_zone_group_complete(private_endpoint: PrivateEndpoint) -> Iterator[Fi
                 else "no DNS zone group",
                 zone=zone,
             )
-    for group in groups:
-        yield from _group_findings(private_endpoint, group, required)
+    yield from each(groups, lambda group: _group_findings(private_endpoint, group, required))
 
 
 def _on_group(

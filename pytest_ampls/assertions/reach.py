@@ -45,8 +45,8 @@ _READ: Final = (
 )
 _WORDS: Final = ("allowed", "refused")
 _WHOSE: Final = {
-    Use.INGESTION: "AMPLS103, AMPLS104, AMPLS201, AMPLS407 and the rules of name resolution (AMPLS3xx)",
-    Use.CONFIGURATION: "AMPLS201, AMPLS402, AMPLS404 and the rules of name resolution (AMPLS3xx)",
+    Use.INGESTION: "AMPLS103, AMPLS104, AMPLS106, AMPLS201, AMPLS407 and the rules of name resolution (AMPLS3xx)",
+    Use.CONFIGURATION: "AMPLS106, AMPLS201, AMPLS402, AMPLS404 and the rules of name resolution (AMPLS3xx)",
 }
 
 Intents = Mapping[str, str] | str
@@ -102,7 +102,8 @@ def assert_reachable_as_intended(
 
     An intent is judged in full, by where the names lead the network, membership, access modes, exclusions
     and the resource's own settings. Refused stands for anything that does not get there, a name without an address too.
-    What no page of Azure Monitor states is unverified either way. With an intent the rule applies, whatever other
+    What no page of Azure Monitor states is unverified either way, such as what a membership is worth that is not
+    ``Succeeded``. With an intent the rule applies, whatever other
     rules have to say of the rest. Queries that Azure Resource Manager passes on do
     not come from the network and are not judged.
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from pytest_ampls.assertions.expectation import one_of
 from pytest_ampls.assertions.membership import ADD_MEMBER, membership_findings, only_scope, scope_tokens
 from pytest_ampls.assertions.scoped_resource import scope_findings
 from pytest_ampls.catalogue import Finding, Fix, NotApplicable, Severity, az_rest, rule
-from pytest_ampls.effective.clients import machines_sending_to
+from pytest_ampls.effective.clients import known_senders
 from pytest_ampls.effective.name_resolution import scopes_reached
+from pytest_ampls.effective.reported_scopes import require_reported_scopes_read
+from pytest_ampls.effective.thoroughness import each
+from pytest_ampls.errors import EvidenceError
+from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
+    AccessModeExclusion,
+    AccessModeSettings,
     ApplicationInsights,
     DataCollectionEndpoint,
     PrivateLinkScope,
@@ -19,7 +26,7 @@ from pytest_ampls.model.monitor import (
     ScopedResource,
     Workspace,
 )
-from pytest_ampls.model.resource import needed
+from pytest_ampls.model.resource import ResourceId, needed
 from pytest_ampls.model.types import api_version
 
 __all__ = [
@@ -50,23 +57,49 @@ def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> 
     """Compare one access mode, and every exclusion that gives a connection another one."""
     expected = one_of(_ACCESS_MODES, expected)
     settings = needed(scope.properties.access_mode_settings, scope, "properties.accessModeSettings")
-    path = f"properties.accessModeSettings.{kind}AccessMode"
-    mode = needed(getattr(settings, f"{kind}_access_mode"), scope, path)
+    parts: list[AccessModeSettings | AccessModeExclusion] = [settings, *(settings.exclusions or ())]
+    yield from each(enumerate(parts, -1), lambda part: _mode_findings(scope, kind, expected, *part))
+
+
+def _mode_findings(
+    scope: PrivateLinkScope,
+    kind: str,
+    expected: str,
+    position: int,
+    part: AccessModeSettings | AccessModeExclusion,
+) -> Iterator[Finding]:
+    """Compare the mode of the scope (position -1) or of an exclusion.
+
+    An exclusion replaces both modes for the clients of one connection: one it lacks is not known.
+    """
+    name = part.private_endpoint_connection_name if isinstance(part, AccessModeExclusion) else None
+    if name and _is_gone(scope, name):
+        return
+    where = "" if position < 0 else f".exclusions[{position}]"
+    path = f"properties.accessModeSettings{where}.{kind}AccessMode"
+    mode = needed(part.query_access_mode if kind == "query" else part.ingestion_access_mode, scope, path)
     if mode.lower() != expected.lower():
-        tokens = {"mode": expected, "setting": path}
-        yield Finding.on(scope, path, expected=expected, observed=mode, tokens=tokens)
-    for position, exclusion in enumerate(settings.exclusions or ()):
-        # An exclusion replaces both modes for the clients of one connection: one it lacks is not known.
-        path = f"properties.accessModeSettings.exclusions[{position}].{kind}AccessMode"
-        other = needed(getattr(exclusion, f"{kind}_access_mode"), scope, path)
-        if other.lower() != expected.lower():
-            yield Finding.on(
-                scope,
-                path,
-                expected=f"{expected} for every connection",
-                observed=f"{other} for clients of connection {exclusion.private_endpoint_connection_name}",
-                tokens={"mode": expected, "setting": path},
-            )
+        yield Finding.on(
+            scope,
+            path,
+            expected=expected if position < 0 else f"{expected} for every connection",
+            observed=mode if position < 0 else f"{mode} for clients of connection {name}",
+            tokens={"mode": expected, "setting": path},
+        )
+
+
+def _is_gone(scope: PrivateLinkScope, name: str) -> bool:
+    """Tell whether an exclusion is for a connection that the scope has no more: it has no clients.
+
+    Where the connections cannot be told the exclusion counts: it is in the scope's own document.
+    """
+    with suppress(EvidenceError):
+        connections = scope.private_endpoint_connections
+        references = (part.properties.private_endpoint for part in connections)
+        endpoints = [ResourceId.parse(each.id).name for each in references if each is not None and each.id]
+        names = {known.lower() for known in (*(part.label for part in connections), *endpoints)}
+        return name.lower() not in names
+    return False
 
 
 @rule(
@@ -89,7 +122,7 @@ def _access_mode_findings(scope: PrivateLinkScope, kind: str, expected: str) -> 
 def assert_ingestion_access_mode(
     ampls: PrivateLinkScope, *, expected: str = "PrivateOnly"
 ) -> Iterator[Finding]:
-    """Assert the scope's ingestion access mode, exclusions counted in.
+    """Assert the scope's ingestion access mode, exclusions of connections that exist counted in.
 
     Args:
         ampls: the private link scope.
@@ -116,7 +149,7 @@ def assert_ingestion_access_mode(
     controls=("NS-2",),
 )
 def assert_query_access_mode(ampls: PrivateLinkScope, *, expected: str = "PrivateOnly") -> Iterator[Finding]:
-    """Assert the scope's query access mode, exclusions counted in.
+    """Assert the scope's query access mode, exclusions of connections that exist counted in.
 
     Args:
         ampls: the private link scope.
@@ -145,10 +178,21 @@ def assert_workspace_in_scope(workspace: Workspace) -> Iterator[Finding]:
         workspace: the Log Analytics workspace.
     """
     wanted: dict[str, PrivateLinkScope] = {}
-    for machine in machines_sending_to(workspace):
-        for network in machine.virtual_networks:
-            wanted.update({scope.key: scope for scope in scopes_reached(network)})
+    unread: EvidenceError | None = None
+    try:
+        for scope in each(known_senders(workspace), _scopes_of_dns):
+            wanted[scope.key] = scope
+    except EvidenceError as error:  # other clients may use other scopes
+        unread = error
+    if not wanted and not workspace.scopes:
+        require_reported_scopes_read(workspace)  # nobody's DNS demands a scope: the one it says will do
     yield from membership_findings(workspace, tuple(wanted.values()))
+    if unread is not None:
+        raise unread
+
+
+def _scopes_of_dns(machine: Machine) -> Iterator[PrivateLinkScope]:
+    return each(machine.virtual_networks, scopes_reached)
 
 
 @rule(
@@ -222,19 +266,25 @@ def assert_scoped_resources_resolve(ampls: PrivateLinkScope) -> Iterator[Finding
     yield from scope_findings(ampls)
 
 
-def _public_access(resource: ScopableResource) -> dict[str, str]:
-    """Return property path to value for every public access flag that the resource has."""
+def _public_access(resource: ScopableResource) -> Iterator[tuple[str, str]]:
+    """Yield property path and value for every public access flag that the resource has.
+
+    Raises:
+        DocumentError: the document lacks one; raised last.
+    """
+    return each(_flags(resource).items(), lambda flag: ((flag[0], needed(flag[1], resource, flag[0])),))
+
+
+def _flags(resource: ScopableResource) -> dict[str, str | None]:
     if isinstance(resource, DataCollectionEndpoint):
         acls = resource.properties.network_acls
         path = "properties.networkAcls.publicNetworkAccess"
-        return {path: needed(acls.public_network_access if acls else None, resource, path)}
+        return {path: acls.public_network_access if acls else None}
     if isinstance(resource, Workspace | ApplicationInsights):
-        found = {}
-        for use in ("Ingestion", "Query"):
-            path = f"properties.publicNetworkAccessFor{use}"
-            value = getattr(resource.properties, f"public_network_access_for_{use.lower()}")
-            found[path] = needed(value, resource, path)
-        return found
+        return {
+            "properties.publicNetworkAccessForIngestion": resource.properties.public_network_access_for_ingestion,
+            "properties.publicNetworkAccessForQuery": resource.properties.public_network_access_for_query,
+        }
     raise TypeError(f"{resource!r} has no public access flags")
 
 
@@ -267,7 +317,7 @@ def assert_public_access_disabled(
         expected: the values that count as closed, ``Disabled`` and ``SecuredByPerimeter`` by default.
     """
     allowed = (expected,) if isinstance(expected, str) else tuple(expected)
-    for path, value in _public_access(resource).items():
+    for path, value in _public_access(resource):
         if value.lower() not in {choice.lower() for choice in allowed}:
             yield Finding.on(
                 resource,
@@ -296,7 +346,12 @@ def assert_not_unreachable(resource: ScopableResource) -> Iterator[Finding]:
     Args:
         resource: a workspace, an Application Insights component or a data collection endpoint.
     """
-    closed = [path for path, value in _public_access(resource).items() if value.lower() == "disabled"]
+    closed: list[str] = []
+    try:
+        closed += (path for path, value in _public_access(resource) if value.lower() == "disabled")
+    except EvidenceError:
+        if not closed:  # the other one may be
+            raise
     if not closed:
         raise NotApplicable(f"{resource.NOUN} {resource.label!r} does not have public access Disabled")
     if not resource.scopes:

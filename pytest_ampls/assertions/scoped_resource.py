@@ -15,6 +15,7 @@ from pytest_ampls.model.monitor import (
     PrivateLinkScope,
     ScopableResource,
     ScopedResource,
+    ScopeReference,
     Workspace,
 )
 from pytest_ampls.model.resource import key, needed
@@ -94,10 +95,13 @@ def _member_findings(scope: PrivateLinkScope, member: ScopedResource) -> Iterato
             member,
             _PATH,
             expected=f"{resource.NOUN} {resource.label!r} lists this scope in privateLinkScopedResources",
-            observed="it lists only "
-            + ", ".join(sorted(key(entry.resource_id or "") for entry in references)),
+            observed="it lists only " + ", ".join(sorted(_shown(entry) for entry in references)),
             evidence=az_rest(resource),
         )
+
+
+def _shown(entry: ScopeReference) -> str:
+    return key(entry.resource_id) if entry.resource_id else f"the scope with the scopeId {entry.scope_id}"
 
 
 def _on_member(

@@ -12,6 +12,7 @@ from pytest_ampls.catalogue import CATALOGUE, Evidence, Finding, NotApplicable, 
 from pytest_ampls.effective.chain import chain_of
 from pytest_ampls.effective.data_path import Check, DataPath, Stage, StageVerdict
 from pytest_ampls.effective.guest_names import right_addresses
+from pytest_ampls.effective.power import switched_off
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
@@ -44,12 +45,14 @@ def trace(machine: Machine, *, ask: Ask = defaults) -> DataPath:
         machine: a VM, an Arc machine or a Uniform scale set.
         ask: what the requirements say about a rule on a resource.
     """
+    reading = machine.estate.power.of(machine)
     return DataPath(
         machine=shown(machine.label),
         noun=machine.NOUN,
         machine_id=shown(machine.id),
         chain=chain_of(machine),
         stages=stages_of(machine, ask=ask),
+        power=reading.phrase if reading is not None else "",
     )
 
 
@@ -74,6 +77,8 @@ def _stage(plan: StagePlan, machine: Machine, ask: Ask) -> Stage:
     checks = tuple(check for step in plan.steps for check in _checks(step, plan, machine, ask))
     verdict = _verdict(plan, checks, machine)
     missing = _missing(plan, checks) if verdict is StageVerdict.NOT_LOOKED_AT else ""
+    if verdict is StageVerdict.NOT_APPLICABLE:
+        missing = f"not applicable: {switched_off(machine)}, and only while it runs can this be seen"
     return Stage(number=plan.number, title=plan.title, verdict=verdict, checks=checks, missing=missing)
 
 
@@ -84,7 +89,10 @@ def _verdict(plan: StagePlan, checks: tuple[Check, ...], machine: Machine) -> St
     outweighed = _outweighed(plan, held, machine)
     if any(check.verdict is Verdict.UNVERIFIED and check.rule not in outweighed for check in checks):
         return StageVerdict.UNVERIFIED
-    return StageVerdict.HELD if plan.proof in held else StageVerdict.NOT_LOOKED_AT
+    if plan.proof in held:
+        return StageVerdict.HELD
+    at_work = set(CATALOGUE[plan.proof].evidence) & {Evidence.GUEST, Evidence.LOGS}
+    return StageVerdict.NOT_APPLICABLE if at_work and switched_off(machine) else StageVerdict.NOT_LOOKED_AT
 
 
 def _outweighed(plan: StagePlan, held: set[str], machine: Machine) -> set[str]:

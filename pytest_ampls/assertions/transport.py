@@ -17,7 +17,7 @@ from pytest_ampls.model.handshake import RUNNER, Certificate, Handshake
 from pytest_ampls.model.network import PrivateEndpoint
 from pytest_ampls.model.text import quoted
 
-__all__ = ["assert_chain_not_resigned", "assert_endpoint_reachable", "assert_tls_minimum"]
+__all__ = ["NO_INSPECTION", "assert_chain_not_resigned", "assert_endpoint_reachable", "assert_tls_minimum"]
 
 _LEARN: Final = "https://learn.microsoft.com/azure/"
 _READ: Final = ("Microsoft.Network/privateEndpoints/read", "Microsoft.Network/networkInterfaces/read")
@@ -145,20 +145,23 @@ def assert_tls_minimum(private_endpoint: PrivateEndpoint, *, minimum: str = "TLS
         raise untested
 
 
+NO_INSPECTION: Final = Fix(
+    az="openssl s_client -connect <address>:443 -servername <host> -showcerts </dev/null  # names who signed; "
+    "exclude <host> from TLS inspection there",
+    terraform="azurerm_firewall_policy_rule_collection_group { … application_rule_collection { rule { "
+    "terminate_tls = false } } } for <host>",
+    bicep="Microsoft.Network/firewallPolicies/ruleCollectionGroups: terminateTLS: false in the rule that matches "
+    "<host>",
+)
+
+
 @rule(
     "AMPLS902",
     "No proxy signs the certificates anew: each is for its name and leads to a trusted authority",
     severity=Severity.HIGH,
     why="""A firewall that inspects TLS presents certificates of its own. The agent does not trust them, and its uploads
     end with an error in the TLS handshake; where it does trust them, the firewall reads all of its data.""",
-    fix=Fix(
-        az="openssl s_client -connect <address>:443 -servername <host> -showcerts </dev/null  # names who signed; "
-        "exclude <host> from TLS inspection there",
-        terraform="azurerm_firewall_policy_rule_collection_group { … application_rule_collection { rule { "
-        "terminate_tls = false } } } for <host>",
-        bicep="Microsoft.Network/firewallPolicies/ruleCollectionGroups: terminateTLS: false in the rule that matches "
-        "<host>",
-    ),
+    fix=NO_INSPECTION,
     learn=_LEARN + "azure-monitor/agents/azure-monitor-agent-network-configuration",
     permissions=_READ,
     controls=("DP-3", "NS-2"),

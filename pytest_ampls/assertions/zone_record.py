@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from pytest_ampls.assertions.dns_answer import on_zone
-from pytest_ampls.catalogue import Finding, NotApplicable, az_rest
+from pytest_ampls.catalogue import Finding, Fix, NotApplicable, az_rest
 from pytest_ampls.effective.boundaries import lacking, zones_written
 from pytest_ampls.effective.dns_path import first_asked, rules_of
 from pytest_ampls.effective.name_resolution import (
@@ -14,20 +14,50 @@ from pytest_ampls.effective.name_resolution import (
     is_complete,
     resolving_networks,
     scopes_of,
+    zone_addresses,
     zones_seen,
 )
-from pytest_ampls.effective.records import Claim, claims, require_endpoints_read, require_place_read
-from pytest_ampls.effective.zones import public_suffix
+from pytest_ampls.effective.public_zones import Taken, names_taken
+from pytest_ampls.effective.records import (
+    Claim,
+    claims,
+    require_endpoints_read,
+    require_place_read,
+    require_zone_known,
+    zones_holding,
+)
+from pytest_ampls.effective.thoroughness import each
+from pytest_ampls.effective.zones import SHARED_LABELS, public_suffix
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.monitor import PrivateLinkScope, Workspace
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, RecordSet, VirtualNetworkLink
-from pytest_ampls.model.resource import ResourceId
+from pytest_ampls.model.resource import ResourceId, needed
 
-__all__ = ["empty_zone_findings", "record_findings", "zone_link_findings"]
+__all__ = ["SAME_MEMBERS", "empty_zone_findings", "member_tokens", "record_findings", "zone_link_findings"]
 
 _SOLUTION_PACKS: Final = "scadvisorcontentpl"
 """The only name of Azure Monitor in the blob zone, which storage accounts share."""
+
+SAME_MEMBERS: Final = Fix(
+    az="az monitor private-link-scope scoped-resource create --name <member> --scope-name <scope> "
+    "--resource-group <scope-resource-group> --linked-resource <member-id>  # or keep one scope",
+    terraform='azurerm_monitor_private_link_scoped_service { scope_name = "<scope>", '
+    'linked_resource_id = "<member-id>" }',
+    bicep="Microsoft.Insights/privateLinkScopes/scopedResources '<scope>/<member>': "
+    "properties.linkedResourceId: '<member-id>'",
+)
+"""Mends two scopes whose endpoints write to the same zone: a record set right lasts until the other writes again."""
+
+
+def member_tokens(scope: PrivateLinkScope, member: str) -> dict[str, str]:
+    """Return what :data:`SAME_MEMBERS` needs to know: the scope, and the id of what it lacks."""
+    return {
+        "scope": scope.label,
+        "scope-resource-group": scope.resource_group,
+        "member": ResourceId.parse(member).name,
+        "member-id": member,
+    }
 
 
 # ------------------------------------------------------------------- AMPLS301
@@ -37,7 +67,6 @@ def zone_link_findings(
     network: VirtualNetwork, origin: str, scopes: Iterable[PrivateLinkScope]
 ) -> Iterator[Finding]:
     """Report each VNet that resolves for a network and does not see the zone."""
-    seen = {each.via.key for each in zones_seen(network).get(origin, ())}
     deciding = resolving_networks(network, public_suffix(origin))
     if not deciding:
         yield Finding.on(
@@ -47,21 +76,43 @@ def zone_link_findings(
             observed="forwarding rules that lead in a circle: no answer at all",
             tokens={"zone": origin},
         )
-    for via in deciding:
-        if via.key not in seen:
-            _require_named_zones_read(origin, scopes)
-            zones = [zone for zone in network.estate.private_dns_zones if zone.origin == origin]
-            tokens = {"zone": origin, "network": via.label, "network-id": via.id}
-            if zones:
-                tokens |= {"zone-resource-group": zones[0].resource_group, "zone-id": zones[0].id}
-            yield Finding.on(
-                network,
-                f"zone {origin}",
-                expected=f"linked to {_role(network, via)}",
-                observed=_link_state(via, origin, zones),
-                evidence=az_rest(zones[0], VirtualNetworkLink.ARM_TYPE) if zones else None,
-                tokens=tokens,
-            )
+    yield from each(deciding, lambda via: _missing_in(network, via, origin, scopes))
+
+
+def _missing_in(
+    network: VirtualNetwork, via: VirtualNetwork, origin: str, scopes: Iterable[PrivateLinkScope]
+) -> Iterator[Finding]:
+    if all(via.key != seen.via.key for seen in zones_seen(network).get(origin, ())):
+        _require_zones_read(origin, scopes)
+        zones = [zone for zone in network.estate.private_dns_zones if zone.origin == origin]
+        tokens = {"zone": origin, "network": via.label, "network-id": via.id}
+        if zones:
+            tokens |= {"zone-resource-group": zones[0].resource_group, "zone-id": zones[0].id}
+        yield Finding.on(
+            network,
+            f"zone {origin}",
+            expected=f"linked to {_role(network, via)}",
+            observed=_link_state(via, origin, zones),
+            evidence=az_rest(zones[0], VirtualNetworkLink.ARM_TYPE) if zones else None,
+            tokens=tokens,
+        )
+    for taken in names_taken(via, origin, scopes):
+        yield _on_taken(network, via, origin, taken)
+
+
+def _on_taken(network: VirtualNetwork, via: VirtualNetwork, origin: str, taken: Taken) -> Finding:
+    """Report a private zone of a public name: it answers, and nobody comes to the privatelink zone."""
+    answer, more = taken.answer, len(taken.names) - 1
+    seen = ", ".join(answer.addresses) or answer.status
+    return Finding.on(
+        network,
+        f"zone {origin}",
+        expected=f"names in {public_suffix(origin)} answered from the zone {origin}",
+        observed=f"private DNS zone {taken.zone.label!r}, linked to {_role(network, via)}, takes them: {seen} for "
+        f"{taken.names[0]}{f' (and {more} more like this)' if more else ''}",
+        evidence=az_rest(taken.zone, VirtualNetworkLink.ARM_TYPE),
+        tokens={"zone": origin, "network": via.label, "network-id": via.id},
+    )
 
 
 def _role(network: VirtualNetwork, via: VirtualNetwork) -> str:
@@ -77,10 +128,11 @@ def _role(network: VirtualNetwork, via: VirtualNetwork) -> str:
     return f"{role}, which holds the DNS server {network.dns_servers[0]} of {network.label!r}"
 
 
-def _require_named_zones_read(origin: str, scopes: Iterable[PrivateLinkScope]) -> None:
+def _require_zones_read(origin: str, scopes: Iterable[PrivateLinkScope]) -> None:
     """Make sure that a zone which an endpoint keeps its records in was read: it may be the linked one."""
     for scope in scopes:
         for endpoint in scope.private_endpoints:
+            require_zone_known(endpoint, origin)
             for group in endpoint.zone_groups:
                 for config in group.zone_configs:
                     zone_id = config.properties.private_dns_zone_id
@@ -129,7 +181,7 @@ def record_findings(zone: PrivateDnsZone) -> Iterator[Finding]:
                 unread.append(error)
                 continue
             if observed is not None:
-                yield _on_record(zone, record, _right(claimed), f"{address}, {observed}")
+                yield _on_record(zone, record, _right(claimed, address), address, observed)
     if unread:
         raise unread[0]
 
@@ -145,23 +197,61 @@ def _is_monitor_record(zone: PrivateDnsZone, record: RecordSet) -> bool:
     )
 
 
-def _wrong(zone: PrivateDnsZone, claimed: tuple[Claim, ...], address: str) -> str | None:
+class _Wrong(NamedTuple):
+    """What is wrong with an address, as a phrase; and which scope lacks which member, where that is what to mend."""
+
+    phrase: str
+    scope: PrivateLinkScope | None = None
+    member: str = ""
+
+
+def _wrong(zone: PrivateDnsZone, claimed: tuple[Claim, ...], address: str) -> _Wrong | None:
     """Return what is wrong with a record's address, None where it is right."""
     holders = [claim.endpoint for claim in claimed if address in claim.addresses]
     if holders:
-        return _overwritten(zone, claimed, holders)
+        return _left_behind(zone, claimed, holders) or _overwritten(zone, claimed, holders)
     owners = endpoints_by_address(zone.estate).get(address, ())
     if owners:
         names = ", ".join(f"private endpoint {_named(owner)}" for owner in owners)
-        return f"overwritten or made by hand: the address of {names}, which does not serve this name there"
+        return _Wrong(
+            f"overwritten or made by hand: the address of {names}, which does not serve this name there"
+        )
     require_endpoints_read(zone.estate)
     require_place_read(zone.estate, address)
-    return "stale: the address of no private endpoint that was read"
+    return _Wrong("stale: the address of no private endpoint that was read")
+
+
+def _left_behind(
+    zone: PrivateDnsZone, claimed: tuple[Claim, ...], holders: list[PrivateEndpoint]
+) -> _Wrong | None:
+    """Return that a record leads to an endpoint without an approved connection, where another one took its place.
+
+    Of an endpoint that is alone the record is right: the connection is to be approved, and AMPLS201 says so.
+    """
+    if any(_cut_off(holder) is None for holder in holders):
+        return None
+    scopes = {scope.key for holder in holders for scope in scopes_of(holder)}
+    for other in (claim.endpoint for claim in claimed):
+        concerned = scopes & {scope.key for scope in scopes_of(other)} or zone.key in zones_written(other)
+        if concerned and _cut_off(other) is None:
+            return _Wrong(
+                f"left behind: the address of private endpoint {_named(holders[0])}, whose connection is "
+                f"{_cut_off(holders[0])}, while that of private endpoint {other.label!r} is approved"
+            )
+    return None
+
+
+def _cut_off(endpoint: PrivateEndpoint) -> str | None:
+    """Return the status of an endpoint's connection, as the endpoint has it, None where it is Approved."""
+    path = "properties.privateLinkServiceConnections[].properties.privateLinkServiceConnectionState.status"
+    states = (part.properties.private_link_service_connection_state for part in endpoint.connections)
+    found = [needed(state.status if state else None, endpoint, path) for state in states]
+    return None if any(status.lower() == "approved" for status in found) else ", ".join(found)
 
 
 def _overwritten(
     zone: PrivateDnsZone, claimed: tuple[Claim, ...], holders: list[PrivateEndpoint]
-) -> str | None:
+) -> _Wrong | None:
     """Return what a record does to another endpoint that keeps its records in the same zone.
 
     Nothing, if the scope it leads to has all members of the other endpoint's scope.
@@ -171,10 +261,14 @@ def _overwritten(
         if claim.endpoint in holders or zone.key not in zones_written(claim.endpoint):
             continue
         for other in scopes_of(claim.endpoint):
-            if all(lacking(scope, other) for scope in reached):
-                return (
+            missing = [(scope, lacking(scope, other)) for scope in reached]
+            if all(members for _, members in missing):
+                scope, members = missing[0] if missing else (None, ("",))
+                return _Wrong(
                     f"overwritten by private endpoint {_named(holders[0])}, which lacks members of scope "
-                    f"{other.label!r} of private endpoint {claim.endpoint.label!r}"
+                    f"{other.label!r} of private endpoint {claim.endpoint.label!r}",
+                    scope,
+                    members[0],
                 )
     return None
 
@@ -184,23 +278,28 @@ def _named(endpoint: PrivateEndpoint) -> str:
     return f"{endpoint.label!r} (scope {scopes or 'unknown'})"
 
 
-def _right(claimed: tuple[Claim, ...]) -> str:
+def _right(claimed: tuple[Claim, ...], wrong: str) -> str:
+    """Return what a record should hold instead of a wrong address, which an endpoint may have all the same."""
     if not claimed:
         return "no such record: no private endpoint that was read serves this name"
     return " or ".join(
         f"{', '.join(claim.addresses) or 'an address'} of private endpoint {_named(claim.endpoint)}"
-        for claim in claimed
+        for claim in [each for each in claimed if wrong not in each.addresses] or claimed
     )
 
 
-def _on_record(zone: PrivateDnsZone, record: RecordSet, expected: str, observed: str) -> Finding:
+def _on_record(
+    zone: PrivateDnsZone, record: RecordSet, expected: str, address: str, wrong: _Wrong
+) -> Finding:
+    lacks = member_tokens(wrong.scope, wrong.member) if wrong.scope is not None else {}
     return on_zone(
         zone,
         f"A record {record.label}",
         expected=expected,
-        observed=observed,
+        observed=f"{address}, {wrong.phrase}",
         evidence=az_rest(record),
-        tokens={"record": record.label},
+        tokens={"record": record.label, **lacks},
+        fix=SAME_MEMBERS if lacks else None,
     )
 
 
@@ -208,11 +307,11 @@ def _on_record(zone: PrivateDnsZone, record: RecordSet, expected: str, observed:
 
 
 def empty_zone_findings(zone: PrivateDnsZone) -> Iterator[Finding]:
-    """Report a zone that has links and no address record, where clients ask for its names."""
+    """Report a zone that has links and no address record that helps, where clients ask for its names."""
     links = zone.virtual_network_links
     if not links:
         raise NotApplicable(f"zone {zone.label!r} is linked to no network")
-    if any(zone.address_records.values()):
+    if _has_records(zone):
         return
     strict = [link for link in links if not link.falls_back_to_internet]
     if not strict:
@@ -222,12 +321,30 @@ def empty_zone_findings(zone: PrivateDnsZone) -> Iterator[Finding]:
     asked = _asked_for(zone)
     if asked is None:
         raise NotApplicable(f"zone {zone.label!r} is empty, and nothing that was read has a name in it")
+    others = sum(1 for addresses in zone.address_records.values() if addresses)
+    held = f"{others} address records, none of a shared name" if others else "no address record"
     yield on_zone(
         zone,
         "A records",
         expected=f"records for {asked}, or no link",
-        observed=f"no address record, and links to {_networks(strict)}: NXDOMAIN for every name there",
+        observed=f"{held}, and links to {_networks(strict)}: NXDOMAIN for every {'other ' if others else ''}name there",
         tokens={"link": strict[0].label},
+    )
+
+
+def _has_records(zone: PrivateDnsZone) -> bool:
+    """Tell whether a zone has addresses for what clients ask it for: the monitor zone for a shared name at least.
+
+    Every client asks for the shared names, whoever has a private endpoint. Where an endpoint keeps its records in the
+    zone, those that are missing are told one by one, by AMPLS302.
+    """
+    has_some = any(zone.address_records.values())
+    if not has_some or not public_suffix(zone.origin).startswith("monitor."):
+        return has_some
+    return any(zone_addresses(zone, f"{label}.{zone.origin}") for label in SHARED_LABELS) or any(
+        zone.key == own.key
+        for endpoint in zone.estate.private_endpoints
+        for own in zones_holding(endpoint, zone.origin)
     )
 
 

@@ -8,13 +8,14 @@ import msgspec
 
 from pytest_ampls.effective.computed_answer import AnswerStatus, ComputedAnswer, answers, answers_by
 from pytest_ampls.effective.live import said_by_answer, said_by_configuration
+from pytest_ampls.effective.power import why_nobody_asks
 from pytest_ampls.errors import EvidenceError, NotReadError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.network import NetworkInterface, VirtualNetwork, virtual_network_id
 from pytest_ampls.model.resource import key
 from pytest_ampls.model.vantage import Resolver
 
-__all__ = ["Statement", "compared_names", "has_others", "resolvers_of", "statements"]
+__all__ = ["Statement", "compared_names", "has_others", "resolvers_of", "statements", "unasked"]
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +32,20 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolvers_of(network: VirtualNetwork) -> tuple[Resolver, ...]:
-    """Return the vantage points that speak for a network."""
-    estate = network.estate
-    return tuple(
-        Resolver(estate, point)
-        for point in estate.vantage_points
-        if point.virtual_network and key(point.virtual_network) == network.key
-    )
+    """Return the vantage points that speak for a network, but for machines that are switched off."""
+    return tuple(resolver for resolver in _named_for(network) if not why_nobody_asks(resolver))
+
+
+def unasked(network: VirtualNetwork) -> str:
+    """Return which vantage points of a network are left out, and why, for the end of a message."""
+    reasons = (why_nobody_asks(resolver) for resolver in _named_for(network))
+    return "".join(f"; {reason}" for reason in reasons if reason)
+
+
+def _named_for(network: VirtualNetwork) -> Iterator[Resolver]:
+    for point in network.estate.vantage_points:
+        if point.virtual_network and key(point.virtual_network) == network.key:
+            yield Resolver(network.estate, point)
 
 
 def has_others(network: VirtualNetwork) -> bool:

@@ -17,7 +17,14 @@ from pytest_ampls.model.monitor import PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.resource import ResourceId, key
 
-__all__ = ["has_machines", "lacking", "scopes_concerning", "scopes_in_boundary", "zones_written"]
+__all__ = [
+    "has_machines",
+    "lacking",
+    "lacking_members",
+    "scopes_concerning",
+    "scopes_in_boundary",
+    "zones_written",
+]
 
 
 def has_machines(network: VirtualNetwork) -> bool:
@@ -122,6 +129,18 @@ def lacking(scope: PrivateLinkScope, other: PrivateLinkScope) -> tuple[str, ...]
     """
     own = {key(member) for member in _linked(scope)}
     return tuple(member for member in _linked(other) if key(member) not in own)
+
+
+def lacking_members(
+    scopes: tuple[PrivateLinkScope, PrivateLinkScope],
+) -> Iterator[tuple[PrivateLinkScope, PrivateLinkScope, str]]:
+    """Yield what the second of two scopes has and the first has not: both scopes, and the id of the member.
+
+    Raises:
+        EvidenceError: as :func:`lacking`.
+    """
+    for member in lacking(*scopes):
+        yield *scopes, member
 
 
 def _linked(scope: PrivateLinkScope) -> Iterator[str]:

@@ -14,9 +14,20 @@ from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import IdReference
 from pytest_ampls.model.network import NetworkInterface, Subnet, VirtualNetwork, virtual_network_id
-from pytest_ampls.model.resource import ResourceId, key, needed
+from pytest_ampls.model.resource import Resource, ResourceId, key, needed
 
-__all__ = ["ClientSubnet", "Place", "client_subnets", "places_of"]
+__all__ = ["ClientSubnet", "Place", "client_subnets", "group_id", "places_of"]
+
+
+def group_id(reference: IdReference | None, holder: Resource, where: str) -> str | None:
+    """Return the id of the network security group that a part of a document names, None where it names none.
+
+    Raises:
+        DocumentError: there is one, and the document does not say which.
+    """
+    if reference is None:
+        return None
+    return needed(reference.id, holder, f"{where}.properties.networkSecurityGroup.id".removeprefix("."))
 
 
 class ClientSubnet(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,13 +100,13 @@ def _of_interfaces(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Networ
         holder = nic.properties.virtual_machine
         if (holder is None or not holder.id) and nic.key not in named:
             continue
-        own = nic.properties.network_security_group
+        own = group_id(nic.properties.network_security_group, nic, "")
         for part in nic.properties.ip_configurations or ():
             subnet, address = part.properties.subnet, part.properties.private_ip_address
             if subnet is None or not subnet.id:
                 raise DocumentError(f"{nic.NOUN} {nic.label!r} ({nic.id}) has an address without a subnet")
             if address and ":" not in address:
-                yield subnet.id, own.id if own else None, _address(nic, address)
+                yield subnet.id, own, _address(nic, address)
 
 
 def _references(machine: VirtualMachine) -> tuple[IdReference, ...]:
@@ -119,7 +130,9 @@ def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Networ
         network_profile = profile.network_profile if profile else None
         interfaces = (network_profile.network_interface_configurations or ()) if network_profile else ()
         for interface in interfaces:
-            own = interface.properties.network_security_group
+            own = group_id(
+                interface.properties.network_security_group, scale_set, "networkInterfaceConfigurations[]"
+            )
             for part in interface.properties.ip_configurations or ():
                 place = part.properties.subnet
                 if place is None or not place.id:
@@ -129,7 +142,7 @@ def _of_scale_sets(estate: Estate) -> Iterator[tuple[str, str | None, IPv4Networ
                     continue
                 subnet = needed(network.subnet(place.id), network, f"the subnet {place.id}")
                 for prefix in subnet.prefixes:
-                    yield place.id, own.id if own else None, prefix
+                    yield place.id, own, prefix
 
 
 class Place(NamedTuple):
@@ -157,17 +170,21 @@ def places_of(machine: Machine) -> tuple[Place, ...]:
     )
     network_profile = profile.network_profile if profile else None
     return tuple(
-        Place(key(part.properties.subnet.id), key(own.id or "") if own else "", None)
+        Place(key(part.properties.subnet.id), key(own or ""), None)
         for interface in (network_profile.network_interface_configurations or () if network_profile else ())
-        for own in (interface.properties.network_security_group,)
+        for own in (
+            group_id(
+                interface.properties.network_security_group, machine, "networkInterfaceConfigurations[]"
+            ),
+        )
         for part in interface.properties.ip_configurations or ()
         if part.properties.subnet is not None and part.properties.subnet.id
     )
 
 
 def _places_of_interface(nic: NetworkInterface) -> Iterator[Place]:
-    own = nic.properties.network_security_group
+    own = group_id(nic.properties.network_security_group, nic, "")
     for part in nic.properties.ip_configurations or ():
         subnet, address = part.properties.subnet, part.properties.private_ip_address
         if subnet is not None and subnet.id and address and ":" not in address:
-            yield Place(key(subnet.id), key(own.id or "") if own else "", _address(nic, address))
+            yield Place(key(subnet.id), key(own or ""), _address(nic, address))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from pytest_ampls.effective.collection import rules_of
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.errors import EvidenceError
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
@@ -13,7 +15,7 @@ from pytest_ampls.model.monitor import DataCollectionEndpoint, DataCollectionRul
 from pytest_ampls.model.network import VirtualNetwork
 from pytest_ampls.model.resource import key
 
-__all__ = ["Uses", "machines_in", "machines_sending_to", "senders_are_known", "uses_of"]
+__all__ = ["Uses", "known_senders", "machines_in", "machines_sending_to", "senders_are_known", "uses_of"]
 
 
 def machines_sending_to(workspace: Workspace) -> tuple[Machine, ...]:
@@ -22,7 +24,22 @@ def machines_sending_to(workspace: Workspace) -> tuple[Machine, ...]:
     Raises:
         EvidenceError: machines, associations or rules were not read completely.
     """
-    return workspace.estate.once(_senders_by_workspace).get(workspace.key, ())
+    found, failure = workspace.estate.once(_senders_by_workspace)
+    if failure is not None:
+        raise failure
+    return found.get(workspace.key, ())
+
+
+def known_senders(workspace: Workspace) -> Iterator[Machine]:
+    """Yield the machines that are known to send to the workspace.
+
+    Raises:
+        EvidenceError: there may be others; raised last.
+    """
+    found, failure = workspace.estate.once(_senders_by_workspace)
+    yield from found.get(workspace.key, ())
+    if failure is not None:
+        raise failure
 
 
 def senders_are_known(estate: Estate) -> bool:
@@ -31,20 +48,25 @@ def senders_are_known(estate: Estate) -> bool:
 
 
 def _are_known(estate: Estate) -> bool:
-    try:
-        estate.once(_senders_by_workspace)
-    except EvidenceError:
-        return False
-    return True
+    return estate.once(_senders_by_workspace)[1] is None
 
 
-def _senders_by_workspace(estate: Estate) -> dict[str, tuple[Machine, ...]]:
+def _senders_by_workspace(estate: Estate) -> tuple[dict[str, tuple[Machine, ...]], EvidenceError | None]:
+    """Return the machines that send to each workspace, as far as they are known, and why some are not."""
     found: dict[str, dict[str, Machine]] = {}
-    for machine in estate.machines:
-        for rule in machine.data_collection_rules:
-            for workspace in rule.workspace_ids:
-                found.setdefault(key(workspace), {})[machine.key] = machine
-    return {workspace: tuple(machines.values()) for workspace, machines in found.items()}
+    failure: EvidenceError | None = None
+    try:
+        for machine, workspace in each(estate.machines, _sent):
+            found.setdefault(key(workspace), {})[machine.key] = machine
+    except EvidenceError as error:
+        failure = error
+    return {workspace: tuple(machines.values()) for workspace, machines in found.items()}, failure
+
+
+def _sent(machine: Machine) -> Iterator[tuple[Machine, str]]:
+    for rule in rules_of(machine):
+        for workspace in rule.workspace_ids:
+            yield machine, workspace
 
 
 def machines_in(network: VirtualNetwork) -> tuple[Machine, ...]:

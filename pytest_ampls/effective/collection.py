@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_ampls.catalogue import NotApplicable
 from pytest_ampls.effective.name_resolution import scopes_reached
+from pytest_ampls.effective.reported_scopes import require_reported_scopes_read
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.errors import DocumentError, EvidenceError
+from pytest_ampls.model.associations import rule_of
 from pytest_ampls.model.compute import ArcMachine, VirtualMachine, VirtualMachineScaleSet
 from pytest_ampls.model.machine import Machine
 from pytest_ampls.model.monitor import (
     CONFIG_ENDPOINT_ASSOCIATION,
     DataCollectionRule,
     DataCollectionRuleAssociation,
+    LogAnalyticsDestination,
     PrivateLinkScope,
+    ScopableResource,
 )
 from pytest_ampls.model.resource import key, needed
 
 if TYPE_CHECKING:
     from pytest_ampls.model.estate import Estate
 
-__all__ = ["client_scopes", "destinations", "misnamed_associations", "scopes_without", "workspaces_fed"]
+__all__ = [
+    "client_scopes",
+    "destinations",
+    "misnamed_associations",
+    "rules_of",
+    "scopes_without",
+    "workspaces_fed",
+]
 
 
 def misnamed_associations(machine: Machine) -> tuple[DataCollectionRuleAssociation, ...]:
@@ -33,12 +46,12 @@ def misnamed_associations(machine: Machine) -> tuple[DataCollectionRuleAssociati
     )
 
 
-def client_scopes(machine: Machine) -> tuple[PrivateLinkScope, ...]:
-    """Return the scopes that the DNS of a machine's VNets leads to, each once.
+def client_scopes(machine: Machine) -> Iterator[PrivateLinkScope]:
+    """Yield the scopes that the DNS of a machine's VNets leads to, each once.
 
     Raises:
         NotApplicable: it leads to none.
-        EvidenceError: it cannot be told, or the machine is in no VNet.
+        EvidenceError: it cannot be told, or the machine is in no VNet; raised last, behind the scopes that are known.
     """
     networks = machine.virtual_networks
     if not networks:
@@ -46,55 +59,97 @@ def client_scopes(machine: Machine) -> tuple[PrivateLinkScope, ...]:
             f"{machine.NOUN} {machine.label!r} ({machine.id}) was read without a virtual network that "
             "exists: which private link scope its DNS leads to is not known"
         )
-    found = {scope.key: scope for network in networks for scope in scopes_reached(network)}
+    found: set[str] = set()
+    for scope in each(networks, scopes_reached):
+        if scope.key not in found:
+            found.add(scope.key)
+            yield scope
     if not found:
         names = ", ".join(repr(network.label) for network in networks)
         raise NotApplicable(
             f"the DNS of {names} leads {machine.label!r} to no private link scope: the rules of name "
             "resolution (AMPLS3xx) judge that"
         )
-    return tuple(found.values())
 
 
-def scopes_without(machine: Machine, resource_id: str) -> tuple[PrivateLinkScope | None, ...]:
-    """Return the scopes that should list a resource for a machine to reach it privately, and do not.
+def scopes_without(machine: Machine, resource_id: str) -> Iterator[PrivateLinkScope | None]:
+    """Yield the scopes that should list a resource for a machine to reach it privately, and do not.
 
     An Arc machine is in no VNet that would tell its scope: any one is enough, and None stands for "no scope
     lists it".
 
     Raises:
         NotApplicable: there is no scope that the machine would use.
-        EvidenceError: it cannot be told.
+        EvidenceError: it cannot be told; raised last, behind what can.
     """
     if not isinstance(machine, ArcMachine):
-        return tuple(scope for scope in client_scopes(machine) if not scope.contains(resource_id))
+        yield from each(client_scopes(machine), lambda scope: () if scope.contains(resource_id) else (scope,))
+        return
     scopes = machine.estate.private_link_scopes
     if not scopes:
         raise NotApplicable(f"no private link scope was read that Arc machine {machine.label!r} could use")
-    return () if any(scope.contains(resource_id) for scope in scopes) else (None,)
+    if any(scope.contains(resource_id) for scope in scopes):
+        return
+    resource = machine.estate.find(resource_id)
+    if isinstance(resource, ScopableResource):
+        require_reported_scopes_read(resource)
+    yield None
 
 
-def destinations(machine: Machine) -> tuple[tuple[DataCollectionRule, str], ...]:
-    """Return the workspaces that a machine's rules send to: the first rule that does, and the id, each once.
+def destinations(machine: Machine) -> Iterator[tuple[DataCollectionRule, str]]:
+    """Yield the workspaces that a machine's rules send to: the first rule that does, and the id, each once.
 
     Raises:
         NotApplicable: there is no rule, or none of them sends to a workspace.
-        EvidenceError: rules or associations were not read, or a destination does not name its workspace.
+        EvidenceError: rules or associations were not read, or a destination does not name its workspace; raised
+            last, behind the workspaces that are known.
     """
-    rules = machine.data_collection_rules
+    rules: dict[str, DataCollectionRule] = {}
+    found: set[str] = set()
+
+    def sent(rule: DataCollectionRule) -> Iterator[tuple[DataCollectionRule, str]]:
+        rules[rule.key] = rule
+        return each(enumerate(_log_analytics(rule)), lambda entry: ((rule, _workspace_id(rule, *entry)),))
+
+    for rule, workspace_id in each(rules_of(machine), sent):
+        if key(workspace_id) not in found:
+            found.add(key(workspace_id))
+            yield rule, workspace_id
     if not rules:
         raise NotApplicable(f"{machine.label!r} has no data collection rule: AMPLS401 judges that")
-    found: dict[str, tuple[DataCollectionRule, str]] = {}
-    for rule in rules:
-        part = rule.properties.destinations
-        for position, entry in enumerate((part.log_analytics or ()) if part else ()):
-            path = f"properties.destinations.logAnalytics[{position}].workspaceResourceId"
-            workspace_id = needed(entry.workspace_resource_id, rule, path)
-            found.setdefault(key(workspace_id), (rule, workspace_id))
     if not found:
-        names = ", ".join(repr(rule.label) for rule in rules)
+        names = ", ".join(repr(rule.label) for rule in rules.values())
         raise NotApplicable(f"no data collection rule of {machine.label!r} sends to a workspace ({names})")
-    return tuple(found.values())
+
+
+def rules_of(machine: Machine) -> Iterator[DataCollectionRule]:
+    """Yield the rules that a machine is associated with, each once.
+
+    Raises:
+        EvidenceError: associations or rules were not read, or an association does not say what it holds; raised last,
+            behind the rules that are known.
+    """
+    found: set[str] = set()
+    for rule in each(machine.associations, _existing_rule):
+        if rule.key not in found:
+            found.add(rule.key)
+            yield rule
+
+
+def _existing_rule(association: DataCollectionRuleAssociation) -> Iterator[DataCollectionRule]:
+    rule = rule_of(association)
+    if rule is not None:
+        yield rule
+
+
+def _log_analytics(rule: DataCollectionRule) -> tuple[LogAnalyticsDestination, ...]:
+    part = rule.properties.destinations
+    return (part.log_analytics or ()) if part else ()
+
+
+def _workspace_id(rule: DataCollectionRule, position: int, entry: LogAnalyticsDestination) -> str:
+    path = f"properties.destinations.logAnalytics[{position}].workspaceResourceId"
+    return needed(entry.workspace_resource_id, rule, path)
 
 
 def workspaces_fed(estate: Estate) -> tuple[str, ...]:
@@ -109,11 +164,11 @@ def workspaces_fed(estate: Estate) -> tuple[str, ...]:
         *estate.known(VirtualMachineScaleSet),
     ):
         with suppress(EvidenceError):
-            rules.update((rule.key, rule) for rule in machine.data_collection_rules)
+            for rule in rules_of(machine):
+                rules[rule.key] = rule
     found: dict[str, str] = {}
     for rule in rules.values():
-        part = rule.properties.destinations
-        for entry in (part.log_analytics or ()) if part else ():
+        for entry in _log_analytics(rule):
             if entry.workspace_resource_id:
                 found.setdefault(key(entry.workspace_resource_id), entry.workspace_resource_id)
     return tuple(found.values())

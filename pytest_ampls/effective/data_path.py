@@ -26,6 +26,8 @@ class StageVerdict(StrEnum):
     """It was to be looked at, and could not be."""
     NOT_LOOKED_AT = "not looked at"
     """Nobody asked for the evidence that would prove it. Not green."""
+    NOT_APPLICABLE = "not applicable"
+    """The machine was seen switched off, so that there is nothing to prove it by. Not green."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +56,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage: ``number`` from 1 to 10, ``title`` what holds where it is held, ``checks`` in the order of causes.
 
-    ``missing`` says what was not looked at, and how to have it looked at. ``follows_from`` is the number of an earlier
-    broken stage that explains this one.
+    ``missing`` says what was not looked at and how to have it looked at, or why it does not apply. ``follows_from`` is
+    the number of an earlier broken stage that explains this one.
     """
 
     number: int
@@ -103,13 +105,17 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataPath(msgspec.Struct, frozen=True, kw_only=True):
-    """The stages of one machine, in order, and the chain of resources that they are about."""
+    """The stages of one machine, in order, and the chain of resources that they are about.
+
+    ``power`` is its power state with the time, as a phrase, where it was read: of a machine that showed no life.
+    """
 
     machine: str
     noun: str
     machine_id: str
     chain: tuple[Link, ...]
     stages: tuple[Stage, ...]
+    power: str = ""
 
     @property
     def first_broken(self) -> Stage | None:

@@ -8,13 +8,13 @@ Source: https://learn.microsoft.com/azure/dns/dns-private-resolver-overview.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv6Address
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, ip_address
 from typing import Final, NamedTuple
 
 from pytest_ampls.effective.zones import monitor_zones, public_suffix
 from pytest_ampls.errors import NotReadError
-from pytest_ampls.model.dns_resolver import DnsForwardingRuleset, DnsResolver, ForwardingRule
+from pytest_ampls.model.dns_resolver import DnsForwardingRuleset, DnsResolver, ForwardingRule, RulesetLink
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.network import VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, VirtualNetworkLink
@@ -29,6 +29,7 @@ __all__ = [
     "forwarded_to",
     "is_complete",
     "linked_zone",
+    "linked_zones",
     "resolving_networks",
     "rules_for",
     "rules_of",
@@ -36,6 +37,9 @@ __all__ = [
 
 AZURE_PROVIDED_DNS: Final = "168.63.129.16"
 """The address under which every VNet reaches Azure-provided DNS."""
+_BY_NAME: Final = "azureprovideddns"
+"""What an interface has as its only DNS server to use Azure-provided DNS in place of its VNet's servers (REST API
+specification, ``NetworkInterfaceDnsSettings``)."""
 
 
 class LinkedZone(NamedTuple):
@@ -83,7 +87,8 @@ def _follow(
     estate: Estate, network: VirtualNetwork, servers: Iterable[str], seen: frozenset[str]
 ) -> Iterator[VirtualNetwork]:
     for server in servers:
-        holder = network if server == AZURE_PROVIDED_DNS else _holder(estate, network, server)
+        is_azure = server == AZURE_PROVIDED_DNS or server.lower() == _BY_NAME
+        holder = network if is_azure else _holder(estate, network, server)
         # A server whose VNet names the server itself can only forward to Azure-provided DNS there, and so
         # can one in a circle of VNets that name each other's servers.
         ends = (
@@ -113,11 +118,10 @@ def _holder(estate: Estate, network: VirtualNetwork, server: str) -> VirtualNetw
     """Return the VNet that a DNS server's address lies in: the own, a peer, or any other of the estate."""
     peers = {key(peer) for peer in network.peers}
     near = [other for other in estate.known(VirtualNetwork) if other.key in peers]
-    for candidate in (network, *near):  # peered VNets cannot overlap: the first that fits is the one
-        if candidate.holds(server):
-            return candidate
-    holders = [other for other in estate.virtual_networks if other.holds(server)]
-    if len(holders) == 1:
+    # Peered VNets cannot overlap: the first that fits is the one.
+    holders = [candidate for candidate in (network, *near) if candidate.holds(server)][:1]
+    holders = holders or [other for other in estate.virtual_networks if other.holds(server)]
+    if len(holders) == 1 and _has_room_for(holders[0], server):
         return holders[0]
     raise NotReadError(
         f"DNS server {server} of virtual network {network.resource_group}/{network.label} "
@@ -127,21 +131,32 @@ def _holder(estate: Estate, network: VirtualNetwork, server: str) -> VirtualNetw
     )
 
 
-def _why_nowhere(server: str, holders: Iterable[VirtualNetwork]) -> str:
+def _has_room_for(network: VirtualNetwork, server: str) -> bool:
+    """Tell whether an address may be in use in a VNet: only what is in a subnet can be."""
+    subnets = network.properties.subnets or ()
+    return not subnets or any(
+        not subnet.prefixes or any(IPv4Address(server) in prefix for prefix in subnet.prefixes)
+        for subnet in subnets
+    )
+
+
+def _why_nowhere(server: str, holders: Sequence[VirtualNetwork]) -> str:
     names = ", ".join(network.label for network in holders)
+    if len(holders) == 1:
+        return f"lies in virtual network {names!r}, outside of all its subnets: nothing can have this address there"
     if names:
         return f"lies in several VNets that were read, of which none is peered ({names})"
-    if _is_ipv6(server):
-        return "is an IPv6 address, which is not followed"
-    return "lies in no VNet that was read"
-
-
-def _is_ipv6(server: str) -> bool:
     try:
-        IPv6Address(server)
+        address = ip_address(server)
     except ValueError:
-        return False
-    return True
+        return f"is {server!r}, which is no address"
+    if address.version == 6:
+        return "is an IPv6 address, which is not followed"
+    if address.is_global:
+        return (
+            "is a public address: a public DNS server knows no private zone. It lies in no VNet that was read"
+        )
+    return "lies in no VNet that was read"
 
 
 # ------------------------------------------------------------------- zones
@@ -155,7 +170,7 @@ def linked_zone(network: VirtualNetwork, name: str) -> LinkedZone | None:
     Raises:
         EvidenceError: links or zones were not read completely.
     """
-    zones = network.estate.once(_linked_zones, network)
+    zones = linked_zones(network)
     for zone in network.estate.once(_zones_without_links):
         if name == zone.origin or name.endswith("." + zone.origin):
             raise NotReadError(
@@ -164,6 +179,15 @@ def linked_zone(network: VirtualNetwork, name: str) -> LinkedZone | None:
             )
     fitting = [origin for origin in zones if name == origin or name.endswith("." + origin)]
     return zones[max(fitting, key=len)] if fitting else None
+
+
+def linked_zones(network: VirtualNetwork) -> Mapping[str, LinkedZone]:
+    """Return origin to zone for every zone that Azure-provided DNS of a network answers from.
+
+    Raises:
+        EvidenceError: as :func:`linked_zone`.
+    """
+    return network.estate.once(_linked_zones, network)
 
 
 def _zones_without_links(estate: Estate) -> tuple[PrivateDnsZone, ...]:
@@ -204,9 +228,26 @@ def rules_of(network: VirtualNetwork) -> tuple[ForwardingRule, ...]:
     """Return the enabled rules of every ruleset that is linked to a network.
 
     Raises:
-        EvidenceError: rulesets, their rules or links were not read completely.
+        EvidenceError: rulesets, their rules or links were not read completely, or a link is not provisioned.
     """
+    for link in network.estate.once(_unsettled_links).get(network.key, ()):
+        state = needed(link.properties.provisioning_state, link, "properties.provisioningState")
+        raise NotReadError(
+            f"ruleset link {link.label!r} ({link.id}) to virtual network {network.label!r} is in state {state}: "
+            "whether its rules apply there cannot be told. Wait until it is Succeeded (--ampls-wait), or make it anew"
+        )
     return network.estate.once(_rules).get(network.key, ())
+
+
+def _unsettled_links(estate: Estate) -> dict[str, list[RulesetLink]]:
+    """Return VNet key to the links of rulesets that are being made or removed, or failed to be."""
+    found: dict[str, list[RulesetLink]] = {}
+    for ruleset in estate.all(DnsForwardingRuleset):
+        for link in ruleset.virtual_network_links:
+            network = link.properties.virtual_network
+            if network and network.id and (link.properties.provisioning_state or "").lower() != "succeeded":
+                found.setdefault(key(network.id), []).append(link)
+    return found
 
 
 def _rules(estate: Estate) -> dict[str, tuple[ForwardingRule, ...]]:

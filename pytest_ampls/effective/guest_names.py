@@ -18,7 +18,7 @@ from pytest_ampls.model.monitor import DataCollectionEndpoint, Workspace
 from pytest_ampls.model.network import PrivateEndpoint
 from pytest_ampls.model.resource import ResourceId, needed
 
-__all__ = ["GLOBAL_HANDLER", "agent_names", "guest_questions", "right_addresses"]
+__all__ = ["GLOBAL_HANDLER", "agent_names", "guest_questions", "right_addresses", "rule_hosts"]
 
 GLOBAL_HANDLER: Final = "global.handler.control"
 """Where every agent begins, relative to the monitor domain."""
@@ -87,7 +87,12 @@ def _config_hosts(machine: Machine) -> Iterator[str]:
         yield from (url.host.lower() for url in urls if url is not None and url.host)
 
 
-def _rule_hosts(machine: Machine) -> Iterator[str]:
+def rule_hosts(machine: Machine) -> Iterator[str]:
+    """Yield the hosts that a machine's rules send to, in lower case: those of the endpoints that the rules name.
+
+    Raises:
+        EvidenceError: associations, rules or endpoints were not read.
+    """
     for rule in machine.data_collection_rules:
         named = rule.properties.data_collection_endpoint_id
         endpoint = machine.estate.get(DataCollectionEndpoint, named) if named else None
@@ -108,7 +113,7 @@ def _workspace_hosts(machine: Machine) -> Iterator[str]:
 _SOURCES: Final[tuple[Callable[[Machine], Iterator[str]], ...]] = (
     _handler,
     _config_hosts,
-    _rule_hosts,
+    rule_hosts,
     _workspace_hosts,
 )
 

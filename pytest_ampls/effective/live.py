@@ -18,6 +18,7 @@ from pytest_ampls.effective.name_resolution import (
     endpoints_reached,
     scopes_of,
 )
+from pytest_ampls.effective.power import why_nobody_asks
 from pytest_ampls.effective.records import addresses_for, record_of
 from pytest_ampls.errors import DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model.evidence import Answer
@@ -170,11 +171,14 @@ def why_not_concerned(
     has no way to this one. Without, or where its DNS server lies outside of what was read, the answers
     decide: none is this endpoint's, and one is that of another. Where that other endpoint's addresses are what
     the very zones hold that this endpoint keeps its records in, they were overwritten: this endpoint's clients
-    are answered the same, and the vantage point concerns it.
+    are answered the same, and the vantage point concerns it. A machine that is switched off asks for nothing.
 
     Raises:
         EvidenceError: what decides was not read completely.
     """
+    unasked = "" if found else why_nobody_asks(resolver)
+    if unasked:
+        return unasked
     network = resolver.virtual_network
     if network is not None:
         try:

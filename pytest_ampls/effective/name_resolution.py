@@ -19,7 +19,7 @@ from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.monitor import PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone, VirtualNetworkLink
-from pytest_ampls.model.resource import key
+from pytest_ampls.model.resource import key, needed
 
 __all__ = [
     "AZURE_PROVIDED_DNS",
@@ -83,9 +83,20 @@ def _decides(via: VirtualNetwork, network: VirtualNetwork, zone: PrivateDnsZone)
 
 
 def can_route(network: VirtualNetwork, endpoint: PrivateEndpoint) -> bool:
-    """Tell whether a network reaches an endpoint by itself: it is in this VNet, or in a connected peer."""
-    place = key(endpoint.virtual_network_id or "")
-    return place == network.key or place in {key(peer) for peer in network.peers}
+    """Tell whether a network reaches an endpoint by itself: it is in this VNet, or in a connected peer.
+
+    Raises:
+        DocumentError: the endpoint does not tell where it is, or a peering with whom it is or whether it is connected.
+    """
+    place = key(needed(endpoint.virtual_network_id, endpoint, "properties.subnet.id"))
+    if place == network.key or place in {key(peer) for peer in network.peers}:
+        return True
+    for peering in network.properties.virtual_network_peerings or ():
+        remote = peering.properties.remote_virtual_network
+        path = f"properties.virtualNetworkPeerings[{peering.name}].properties"
+        if key(needed(remote.id if remote else None, network, f"{path}.remoteVirtualNetwork.id")) == place:
+            needed(peering.properties.peering_state, network, f"{path}.peeringState")
+    return False
 
 
 def endpoints_at(network: VirtualNetwork, address: str) -> tuple[PrivateEndpoint, ...]:
@@ -101,7 +112,7 @@ def endpoints_at(network: VirtualNetwork, address: str) -> tuple[PrivateEndpoint
     places = (network, *resolving_networks(network))
     near = tuple(endpoint for endpoint in found if any(can_route(place, endpoint) for place in places))
     if not near:
-        network.estate.all(PrivateEndpoint)  # one that could not be read may have the address
+        _ = network.estate.private_endpoints  # raises: one that could not be read may have the address
     return near or found
 
 

@@ -36,10 +36,11 @@ from pytest_ampls.model.monitor import (
     DataCollectionEndpoint,
     PrivateLinkScope,
     ScopableResource,
+    ScopedResource,
     Workspace,
 )
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
-from pytest_ampls.model.resource import needed, same_id
+from pytest_ampls.model.resource import key, needed, same_id
 
 __all__ = ["CLASSES", "Attempt", "Use", "Way", "attempt", "handler_way", "way_to"]
 
@@ -66,7 +67,7 @@ class Way(NamedTuple):
     """Where a name leads a network.
 
     ``path`` is None where no row of the table is about it, and ``reason`` says why. ``endpoint`` and ``scope`` are
-    there on a private path.
+    there on a private path. ``is_strict``: a membership that is not complete is taken for none.
     """
 
     name: str
@@ -74,10 +75,18 @@ class Way(NamedTuple):
     reason: str
     endpoint: PrivateEndpoint | None = None
     scope: PrivateLinkScope | None = None
+    is_strict: bool = False
 
     def lists(self, resource: ScopableResource) -> bool:
         """Tell whether the scope at the end of the way lists a resource."""
-        return self.scope is not None and self.scope.contains(resource.id)
+        return self.scope is not None and self._counts(self.scope, resource)
+
+    def finds(self, resource: ScopableResource) -> bool:
+        """Tell whether any scope lists a resource."""
+        return any(self._counts(scope, resource) for scope in resource.scopes)
+
+    def _counts(self, scope: PrivateLinkScope, resource: ScopableResource) -> bool:
+        return scope.contains(resource.id) and not (self.is_strict and _incomplete(scope, resource))
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +151,9 @@ def _status(endpoint: PrivateEndpoint, scope: PrivateLinkScope) -> str:
         if (reference := part.properties.private_endpoint) is not None and same_id(reference.id, endpoint.id)
     ]
     if not theirs:
+        for part in scope.private_endpoint_connections:  # one without an id may be this endpoint's
+            reference = part.properties.private_endpoint
+            needed(reference.id if reference else None, part, "properties.privateEndpoint.id")
         return "not listed by the scope"
     path = "the status of its connection"
     found = [needed(state.status if state else None, endpoint, path) for state in (*own, *theirs)]
@@ -194,19 +206,62 @@ def attempt(network: VirtualNetwork, resource: ScopableResource, use: Use) -> At
     """
     if not isinstance(resource, CLASSES[use]):
         raise TypeError(f"{resource.NOUN} {resource.label!r} has no {use}")
+    handler = handler_way(network) if use is Use.CONFIGURATION else None
     if use is Use.QUERY:
         way = network.estate.once(_to_query, network)
-        access = _with(resource, use, way, query_access)
     elif isinstance(resource, ApplicationInsights):
         way = network.estate.once(_to_telemetry, network)
-        access = _telemetry(resource, way)
-    elif use is Use.INGESTION:
-        way = way_to(network, _upload_name(resource))
-        access = _own_name(resource, use, way, _upload)
     else:
-        way = way_to(network, _host(resource, use))
-        access = _configuration(resource, handler_way(network), way)
+        way = way_to(network, _upload_name(resource) if use is Use.INGESTION else _host(resource, use))
+    access = _access(resource, use, way, handler)
+    for scope in resource.scopes:
+        pending = _incomplete(scope, resource)
+        if pending is not None:
+            strict = handler._replace(is_strict=True) if handler is not None else None
+            other = _access(resource, use, way._replace(is_strict=True), strict)
+            access = _either(f"{scope.label}/{pending.label}", pending, access, other)
+            break
     return Attempt(resource=resource, use=use, way=way, access=access)
+
+
+def _access(resource: ScopableResource, use: Use, way: Way, handler: Way | None) -> Access:
+    """Return what comes of it; the handler's way is for the configuration of an endpoint."""
+    if use is Use.QUERY:
+        return _with(resource, use, way, query_access)
+    if isinstance(resource, ApplicationInsights):
+        return _telemetry(resource, way)
+    if handler is None:
+        return _own_name(resource, use, way, _upload)
+    return _configuration(resource, handler, way)
+
+
+def _either(name: str, member: ScopedResource, access: Access, other: Access) -> Access:
+    """Return what comes of it whether or not a membership counts that is not complete: no page tells."""
+    if access.outcome is other.outcome:
+        return msgspec.structs.replace(access, is_inferred=access.is_inferred or other.is_inferred)
+    state = needed(member.properties.provisioning_state, member, "properties.provisioningState")
+    reason = (
+        f"the membership {name!r} is {state}, and no page tells whether it counts before it has Succeeded: "
+        f"{access.reason}; or {other.reason}"
+    )
+    return Access(outcome=Outcome.UNKNOWN, reason=reason)
+
+
+def _incomplete(scope: PrivateLinkScope, resource: ScopableResource) -> ScopedResource | None:
+    """Return the membership by which a scope lists a resource, where it has none that is complete."""
+    return scope.estate.once(_incomplete_members, scope).get(resource.key)
+
+
+def _incomplete_members(_: Estate, scope: PrivateLinkScope) -> Mapping[str, ScopedResource]:
+    found: dict[str, ScopedResource] = {}
+    complete: set[str] = set()
+    for member in scope.scoped_resources:
+        linked = key(member.properties.linked_resource_id or "")
+        if (member.properties.provisioning_state or "").lower() == "succeeded":
+            complete.add(linked)
+        else:
+            found[linked] = member
+    return {linked: member for linked, member in found.items() if linked not in complete}
 
 
 def _with(resource: ScopableResource, use: Use, way: Way, judge: Callable[[Reach], Access]) -> Access:
@@ -237,7 +292,7 @@ def _reach(resource: ScopableResource, use: Use, way: Way) -> Reach:
         path=path,
         public=_flag(resource, use) if decides else None,
         is_member=is_member,
-        is_in_any_scope=is_member or bool(resource.scopes),
+        is_in_any_scope=way.finds(resource),
         mode=mode,
     )
 
@@ -276,11 +331,10 @@ def _own_name(
     Its public name may be no alias of the private one; then no zone stands in the way.
     """
     access = judge(resource, use, way)
-    if way.path is not Path.NOWHERE or resource.scopes:
+    if way.path is not Path.NOWHERE or way.finds(resource):
         return access
-    other = judge(
-        resource, use, Way(way.name, Path.PUBLIC, "it is in no scope, so its name may have no alias")
-    )
+    public = way._replace(path=Path.PUBLIC, reason="it is in no scope, so its name may have no alias")
+    other = judge(resource, use, public)
     if Outcome.ALLOWED not in {access.outcome, other.outcome}:
         return other
     reason = (

@@ -20,6 +20,7 @@ __all__ = [
     "record_of",
     "require_endpoints_read",
     "require_place_read",
+    "require_zone_known",
     "zone_for",
     "zones_holding",
 ]
@@ -207,6 +208,23 @@ def require_place_read(estate: Estate, address: str) -> None:
             f"the address {address} lies in no virtual network that was read, and no private link scope was read "
             "either: whose it is cannot be told. Add --ampls-subscription for where the endpoints are"
         )
+
+
+def require_zone_known(endpoint: PrivateEndpoint, origin: str) -> None:
+    """Make sure that it is known which zone an endpoint's records are in.
+
+    A zone group says which. The records of an endpoint without one were made by hand: where no such zone was read at
+    all, it may be in another subscription, and linked to any network.
+
+    Raises:
+        EvidenceError: zones or zone groups were not read, or it is not known.
+    """
+    if endpoint.zone_groups or any(zone.origin == origin for zone in endpoint.estate.private_dns_zones):
+        return
+    raise NotReadError(
+        f"no zone {origin} was read, and private endpoint {endpoint.label!r} has no DNS zone group that would say "
+        "where its records are: that zone may be in a subscription that was not read. Add --ampls-subscription for it"
+    )
 
 
 def _unread_endpoint(estate: Estate) -> EvidenceError | None:

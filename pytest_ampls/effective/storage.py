@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pytest_ampls.effective.dns_path import is_complete
 from pytest_ampls.effective.name_resolution import can_route
+from pytest_ampls.effective.thoroughness import each
 from pytest_ampls.effective.zone_content import look_up
 from pytest_ampls.effective.zones import private_name, public_suffix
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
@@ -21,17 +22,21 @@ def shadowed_accounts(zone: PrivateDnsZone) -> Iterator[tuple[VirtualNetwork, Pr
     route to the endpoint.
 
     Raises:
-        EvidenceError: links, records, VNets, private endpoints or their interfaces were not read completely.
+        EvidenceError: links, records, VNets, private endpoints or their interfaces were not read completely; raised
+            last, behind what is known.
     """
     suffix = public_suffix(zone.origin)
     networks = tuple(_strictly_linked(zone))
-    for endpoint in zone.estate.all(PrivateEndpoint):
+
+    def shadowed(endpoint: PrivateEndpoint) -> Iterator[tuple[VirtualNetwork, PrivateEndpoint, str]]:
         near = next((network for network in networks if can_route(network, endpoint)), None)
         if near is None or endpoint.is_azure_monitor:
-            continue  # the names of Azure Monitor are AMPLS302
+            return  # the names of Azure Monitor are AMPLS302
         for fqdn in endpoint.members:
             if fqdn.endswith("." + suffix) and look_up(zone, private_name(fqdn, zone.origin)) is None:
                 yield near, endpoint, fqdn
+
+    yield from each(zone.estate.all(PrivateEndpoint), shadowed)
 
 
 def _strictly_linked(zone: PrivateDnsZone) -> Iterator[VirtualNetwork]:

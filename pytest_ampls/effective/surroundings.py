@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from pytest_ampls.catalogue import Finding
-from pytest_ampls.effective.guest_names import GLOBAL_HANDLER, agent_names, guest_questions
+from pytest_ampls.effective.guest_names import GLOBAL_HANDLER, agent_names, guest_questions, rule_hosts
 from pytest_ampls.effective.name_resolution import can_route, endpoints_reached, scopes_of, zones_seen
 from pytest_ampls.effective.zones import monitor_zones, relative_name, zone_among
 from pytest_ampls.errors import DocumentError
 from pytest_ampls.model.compute import ArcMachine
 from pytest_ampls.model.estate import Estate
 from pytest_ampls.model.machine import Machine
-from pytest_ampls.model.monitor import DataCollectionEndpoint, PrivateLinkScope
+from pytest_ampls.model.monitor import PrivateLinkScope
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone
 from pytest_ampls.model.resource import key
@@ -148,16 +148,7 @@ def _idle_hosts(machine: Machine) -> set[str]:
     url = endpoint.properties.logs_ingestion if endpoint is not None else None
     if url is None or not url.host:
         return set()
-    return {url.host.lower()} - set(_hosts_of_rules(machine))
-
-
-def _hosts_of_rules(machine: Machine) -> Iterator[str]:
-    for rule in machine.data_collection_rules:
-        named = rule.properties.data_collection_endpoint_id
-        endpoint = machine.estate.get(DataCollectionEndpoint, named) if named else None
-        url = endpoint.properties.logs_ingestion if endpoint is not None else None
-        if url is not None and url.host:
-            yield url.host.lower()
+    return {url.host.lower()} - set(rule_hosts(machine))
 
 
 # ------------------------------------------------------------------- what a finding is about

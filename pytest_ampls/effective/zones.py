@@ -206,6 +206,8 @@ def _monitor_zones(estate: Estate) -> frozenset[str]:
             *estate.missing(PrivateLinkResource).values(),
         ):
             raise gap.error()
+        for scope in estate.known(PrivateLinkScope):
+            required_zones(scope)  # raises for one that names none
     return known.union(demanded)
 
 

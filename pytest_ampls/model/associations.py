@@ -1,13 +1,44 @@
-"""Which of a machine's associations is the one with the reserved name."""
+"""What a machine's associations hold, and which of them is the one with the reserved name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from pytest_ampls.errors import NotReadError
-from pytest_ampls.model.monitor import CONFIG_ENDPOINT_ASSOCIATION, DataCollectionRuleAssociation
+from pytest_ampls.model.monitor import (
+    CONFIG_ENDPOINT_ASSOCIATION,
+    DataCollectionRule,
+    DataCollectionRuleAssociation,
+)
+from pytest_ampls.model.resource import needed
 
-__all__ = ["config_endpoint_association"]
+__all__ = ["config_endpoint_association", "require_object", "rule_of", "says_nothing"]
+
+
+def says_nothing(association: DataCollectionRuleAssociation) -> bool:
+    """Tell whether an association names neither a rule nor an endpoint, so that it may hold either."""
+    held = association.properties
+    return not (held.data_collection_rule_id or held.data_collection_endpoint_id)
+
+
+def require_object(association: DataCollectionRuleAssociation) -> None:
+    """Make sure that an association says what it associates: every one that was recorded names a rule or an endpoint.
+
+    Raises:
+        DocumentError: it names neither.
+    """
+    path = "properties.dataCollectionRuleId and properties.dataCollectionEndpointId"
+    needed(None if says_nothing(association) else association, association, path)
+
+
+def rule_of(association: DataCollectionRuleAssociation) -> DataCollectionRule | None:
+    """Return the rule that an association holds, None where it holds an endpoint or the rule does not exist.
+
+    Raises:
+        EvidenceError: the rule was not read, or the association does not say what it holds.
+    """
+    require_object(association)
+    return association.rule
 
 
 def config_endpoint_association(

@@ -16,7 +16,8 @@ from pytest_ampls.model.machine import (
 )
 from pytest_ampls.model.monitor import IdReference
 from pytest_ampls.model.network import NetworkInterface
-from pytest_ampls.model.resource import Part, Resource, key
+from pytest_ampls.model.power import RUNNING
+from pytest_ampls.model.resource import Part, Resource, key, needed
 
 if TYPE_CHECKING:
     from pytest_ampls.model.estate import Estate
@@ -64,6 +65,23 @@ class VirtualMachine(Machine, frozen=True, kw_only=True):
         return self.estate.children(VirtualMachineExtension, self)
 
     @property
+    def power_state(self) -> str:
+        """``running``, ``deallocated``, ``stopped``, ``starting`` … in lower case, as far as it was looked at.
+
+        A machine whose guest answered, or that has a fresh heartbeat, is ``running``: its provider is asked
+        for those only that show no life.
+
+        Raises:
+            EvidenceError: nobody looked whether it runs, or its state could not be read.
+        """
+        reading, guest = self.estate.power.of(self), self.estate.observations.guest(self)
+        if reading is not None:
+            return reading.told()
+        if (guest is not None and guest.gap is None) or self.estate.logs.shows_life(self):
+            return RUNNING
+        raise self.estate.power.unread(self)
+
+    @property
     def scale_set(self) -> VirtualMachineScaleSet | None:
         """The Flexible scale set it is an instance of, None for a machine on its own."""
         reference = self.properties.virtual_machine_scale_set
@@ -73,7 +91,11 @@ class VirtualMachine(Machine, frozen=True, kw_only=True):
 
     @property
     def virtual_network_ids(self) -> tuple[str, ...]:
-        """The ids of the VNets its interfaces are in."""
+        """The ids of the VNets its interfaces are in: one at least, every VM has an interface.
+
+        Raises:
+            EvidenceError: an interface was not read or does not exist, or it is not told where the machine is.
+        """
         profile = self.properties.network_profile
         ids = [part.id for part in (profile.network_interfaces or () if profile else ()) if part.id]
         subnets: list[str] = []
@@ -84,7 +106,8 @@ class VirtualMachine(Machine, frozen=True, kw_only=True):
                     f"virtual machine {self.label!r} ({self.id}) has the interface {nic_id}, which does not exist"
                 )
             subnets.extend(nic.subnet_ids)
-        return networks_of(subnets)
+        what = "a subnet that its interfaces are in" if ids else "a network interface"
+        return networks_of(needed(subnets or None, self, what))
 
 
 class ArcMachineProperties(Part, frozen=True, kw_only=True):
@@ -198,7 +221,11 @@ class VirtualMachineScaleSet(Machine, frozen=True, kw_only=True):
 
     @property
     def virtual_network_ids(self) -> tuple[str, ...]:
-        """The ids of the VNets that its profile puts instances in."""
+        """The ids of the VNets that its profile puts instances in: one at least for a Uniform set.
+
+        Raises:
+            DocumentError: it is not told where the instances are.
+        """
         network = self._profile.network_profile
         interfaces = (network.network_interface_configurations or ()) if network else ()
         subnets = [
@@ -207,6 +234,8 @@ class VirtualMachineScaleSet(Machine, frozen=True, kw_only=True):
             for part in interface.properties.ip_configurations or ()
             if part.properties.subnet is not None and part.properties.subnet.id
         ]
+        if not self.is_flexible:  # instances of a Flexible one have interfaces of their own
+            needed(subnets or None, self, "a subnet in properties.virtualMachineProfile.networkProfile")
         return networks_of(subnets)
 
     @property

@@ -124,10 +124,11 @@ class DnsForwardingRuleset(Resource, frozen=True, kw_only=True):
         """The ids, in comparable form, of the VNets that it applies to.
 
         Raises:
-            EvidenceError: its links were not read.
+            EvidenceError: its links were not read, or one does not tell which VNet it links.
         """
-        linked = (link.properties.virtual_network for link in self.virtual_network_links)
-        return frozenset(key(network.id) for network in linked if network is not None and network.id)
+        linked = ((link, link.properties.virtual_network) for link in self.virtual_network_links)
+        path = "properties.virtualNetwork.id"
+        return frozenset(key(needed(network.id if network else None, link, path)) for link, network in linked)
 
 
 class TargetDnsServer(Part, frozen=True, kw_only=True):

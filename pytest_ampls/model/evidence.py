@@ -14,6 +14,7 @@ from pytest_ampls.model.gap import Gap, GapKind
 from pytest_ampls.model.guest_state import GuestState
 from pytest_ampls.model.handshake import Handshake
 from pytest_ampls.model.log_rows import LogReading
+from pytest_ampls.model.power import PowerReading
 
 __all__ = [
     "SNAPSHOT_VERSION",
@@ -53,10 +54,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A subscription that was judged: ``id`` is the bare GUID."""
+    """A subscription: ``id`` is the bare GUID, ``state`` as ARM spells it, empty where that was not read."""
 
     id: str
     name: str = ""
+    state: str = ""
 
 
 class VantagePoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -115,7 +117,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """How the evidence was read: calls by kind, and time lost to throttling in seconds.
 
-    ``reused`` counts the reads that were asked for again, and answered by what had been read before.
+    ``reused`` counts the reads that were asked for again, and answered by what had been read before, ``batched`` the
+    reads that were asked for in calls for several at once.
     ``notes`` are sentences on what was read otherwise than planned, such as without the index.
     """
 
@@ -126,6 +129,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pages: int = 0
     reused: int = 0
+    batched: int = 0
     seconds: float = 0.0
     lookups: int = 0
     notes: tuple[str, ...] = ()
@@ -134,7 +138,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All evidence of one run, as it is handed to workers and written to files.
 
+    ``subscriptions`` are those that are judged, ``left_out`` those that nobody named, and that are not in use.
     ``probed`` and ``logged`` tell that connections were tried and workspaces asked, be it without any result.
+    ``power`` has the machines that showed no life where it was looked for, and no others.
     """
 
     version: int = SNAPSHOT_VERSION
@@ -142,6 +148,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     arm_endpoint: str = ""
     read_at: float = 0.0
     subscriptions: tuple[Subscription, ...] = ()
+    left_out: tuple[Subscription, ...] = ()
     readings: tuple[Reading, ...] = ()
     vantage_points: tuple[VantagePoint, ...] = ()
     answers: tuple[Answer, ...] = ()
@@ -150,4 +157,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     guests: tuple[GuestState, ...] = ()
     logged: bool = False
     logs: tuple[LogReading, ...] = ()
+    power: tuple[PowerReading, ...] = ()
     statistics: Statistics = Statistics()

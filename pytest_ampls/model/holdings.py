@@ -16,7 +16,7 @@ from pytest_ampls.model.monitor import (
 )
 from pytest_ampls.model.network import PrivateEndpoint, VirtualNetwork
 from pytest_ampls.model.private_dns import PrivateDnsZone
-from pytest_ampls.model.resource import Resource
+from pytest_ampls.model.resource import Resource, needed
 
 __all__ = ["Holdings"]
 
@@ -87,8 +87,19 @@ class Holdings(ABC):
 
     @property
     def private_endpoints(self) -> tuple[PrivateEndpoint, ...]:
-        """Every private endpoint of an Azure Monitor private link scope."""
-        return tuple(endpoint for endpoint in self.all(PrivateEndpoint) if endpoint.is_azure_monitor)
+        """Every private endpoint of an Azure Monitor private link scope.
+
+        Raises:
+            EvidenceError: endpoints were not read, or one of them does not tell what it connects to.
+        """
+        path = "any properties.privateLinkServiceConnections[].properties.privateLinkServiceId"
+        found = []
+        for endpoint in self.all(PrivateEndpoint):
+            if endpoint.is_azure_monitor:
+                found.append(endpoint)
+            else:
+                needed(endpoint.service_keys or None, endpoint, path)
+        return tuple(found)
 
     @property
     def private_dns_zones(self) -> tuple[PrivateDnsZone, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_ampls.errors import NotReadError
 from pytest_ampls.model.monitor import DataCollectionRuleAssociation
 from pytest_ampls.model.private_dns import VirtualNetworkLink
-from pytest_ampls.model.resource import key
+from pytest_ampls.model.resource import key, needed
 
 if TYPE_CHECKING:
     from pytest_ampls.model.estate import Estate
@@ -19,13 +19,13 @@ def links_by_network(estate: Estate) -> dict[str, tuple[VirtualNetworkLink, ...]
     """Return the links of all zones by the folded id of the VNet that they link.
 
     Raises:
-        EvidenceError: some links were not read.
+        EvidenceError: some links were not read, or one does not tell which VNet it links.
     """
     found: dict[str, list[VirtualNetworkLink]] = {}
     for link in estate.all(VirtualNetworkLink):
         network = link.properties.virtual_network
-        if network is not None and network.id:
-            found.setdefault(key(network.id), []).append(link)
+        linked = needed(network.id if network else None, link, "properties.virtualNetwork.id")
+        found.setdefault(key(linked), []).append(link)
     return {network: tuple(links) for network, links in found.items()}
 
 

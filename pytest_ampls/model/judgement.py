@@ -16,7 +16,17 @@ from pytest_ampls.model.resource import Resource
 from pytest_ampls.model.text import quoted, shown
 from pytest_ampls.model.types import api_version
 
-__all__ = ["Finding", "Judgement", "Ledger", "Verdict", "az_rest", "judgements", "open_ledger", "recorded"]
+__all__ = [
+    "Finding",
+    "Fix",
+    "Judgement",
+    "Ledger",
+    "Verdict",
+    "az_rest",
+    "judgements",
+    "open_ledger",
+    "recorded",
+]
 
 _RECORD_SETS: Final = "microsoft.network/privatednszones/recordsets"
 
@@ -30,13 +40,22 @@ class Verdict(StrEnum):
     UNVERIFIED = "unverified"
 
 
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """How to mend it, in three tongues. ``<token>`` stands for a value that a finding may know."""
+
+    az: str
+    terraform: str
+    bicep: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong.
 
     ``resource`` is a noun and a name, ``property`` the path in the document (or the name that
     was asked), ``expected`` and ``observed`` are complete phrases. ``evidence`` is a command
     that shows it. ``read`` says which read decided: by whom, and when. ``tokens`` fill the placeholders of
-    the rule's fix.
+    the fix, which is the rule's unless the finding has one of its own in ``fix``: one rule may be broken by causes
+    that are mended differently.
     """
 
     resource: str
@@ -47,6 +66,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     read: str = ""
     tokens: Mapping[str, str] = {}
+    fix: Fix | None = None
 
     @classmethod
     def on(
@@ -58,6 +78,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         observed: str,
         evidence: str | None = None,
         tokens: Mapping[str, str] | None = None,
+        fix: Fix | None = None,
     ) -> Finding:
         """Return a finding on a resource; its own GET is the evidence unless another is given."""
         return cls(
@@ -75,6 +96,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
                 "location": resource.location or "<location>",
                 **(tokens or {}),
             },
+            fix=fix,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -10,13 +11,16 @@ import msgspec
 from pytest_ampls.model.gap import Gap
 from pytest_ampls.model.resource import Resource, key
 
-__all__ = ["AGENT_CATEGORY", "NETWORK_REFUSAL", "Heartbeat", "LogReading", "LogReadings"]
+__all__ = ["AGENT_CATEGORY", "FRESH", "NETWORK_REFUSAL", "Heartbeat", "LogReading", "LogReadings"]
 
 AGENT_CATEGORY: Final = "Azure Monitor Agent"
 """``Category`` of the rows that the Azure Monitor Agent sends; the retired agents write others."""
 
 NETWORK_REFUSAL: Final = "NspValidationFailedError"
 """The inner code of a 403 that is about the network which the query came from, and about no right."""
+
+FRESH: Final = 10 * 60
+"""Seconds up to which a heartbeat shows that its machine runs; agents send one every minute."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +78,11 @@ class LogReadings:
         self._readings = {key(reading.workspace): reading for reading in readings}
         self._rows: dict[str, Mapping[str, Heartbeat]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no workspace was asked."""
+        return not self._readings
+
     def of(self, workspace_id: str) -> LogReading | None:
         """Return what a workspace answered, None where it was not asked."""
         return self._readings.get(key(workspace_id))
@@ -84,3 +93,16 @@ class LogReadings:
         if own not in self._rows:
             self._rows[own] = {key(row.machine): row for row in reading.heartbeats}
         return self._rows[own].get(machine.key)
+
+    def shows_life(self, machine: Resource) -> bool:
+        """Tell whether any workspace has a fresh row of a machine, of whichever agent."""
+        return machine.key in self._alive
+
+    @cached_property
+    def _alive(self) -> frozenset[str]:
+        return frozenset(
+            key(row.machine)
+            for reading in self._readings.values()
+            for row in reading.heartbeats
+            if abs(reading.now - row.time_generated) <= FRESH
+        )

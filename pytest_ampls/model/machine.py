@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from pytest_ampls.model.associations import config_endpoint_association
+from pytest_ampls.model.associations import config_endpoint_association, require_object, rule_of
 from pytest_ampls.model.monitor import (
     DataCollectionEndpoint,
     DataCollectionRule,
@@ -130,16 +130,27 @@ class Machine(Resource, frozen=True, kw_only=True, eq=False):
 
     @property
     def config_endpoint(self) -> DataCollectionEndpoint | None:
-        """The data collection endpoint that the agent fetches its configuration from."""
+        """The data collection endpoint that the agent fetches its configuration from, None where it has none.
+
+        Raises:
+            EvidenceError: associations or endpoints were not read, or the association does not say what it holds.
+        """
         association = self.config_endpoint_association
-        return association.endpoint if association is not None else None
+        if association is None:
+            return None
+        require_object(association)
+        return association.endpoint
 
     @property
     def data_collection_rules(self) -> tuple[DataCollectionRule, ...]:
-        """The rules it is associated with that exist, each once."""
+        """The rules it is associated with that exist, each once.
+
+        Raises:
+            EvidenceError: associations or rules were not read, or an association does not say what it holds.
+        """
         found: dict[str, DataCollectionRule] = {}
         for association in self.associations:
-            rule = association.rule
+            rule = rule_of(association)
             if rule is not None:
                 found.setdefault(rule.key, rule)
         return tuple(found.values())

@@ -86,14 +86,17 @@ class PrivateLinkScope(Resource, frozen=True, kw_only=True):
         return tuple(pe for pe in self.estate.private_endpoints if self.key in pe.service_keys)
 
     def contains(self, resource_id: str) -> bool:
-        """Tell whether the scope lists this resource, whatever the state of the membership."""
+        """Tell whether the scope lists this resource, whatever the state of the membership.
+
+        Raises an EvidenceError where memberships were not read, or one does not tell whose it is.
+        """
         return key(resource_id) in self.estate.once(_member_keys, self)
 
 
 def _member_keys(_estate: Estate, scope: PrivateLinkScope) -> frozenset[str]:
     """Return what a scope lists; large estates ask for each machine."""
-    linked = (member.properties.linked_resource_id for member in scope.scoped_resources)
-    return frozenset(key(resource_id) for resource_id in linked if resource_id)
+    linked = ((each, each.properties.linked_resource_id) for each in scope.scoped_resources)
+    return frozenset(key(needed(own, each, "properties.linkedResourceId")) for each, own in linked)
 
 
 class ScopedResourceProperties(Part, frozen=True, kw_only=True):

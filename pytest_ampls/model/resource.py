@@ -141,12 +141,12 @@ def covers(pattern: str, resource: Resource) -> bool:
 
 
 def needed(value: _T | None, resource: Resource, path: str) -> _T:
-    """Return a value that a rule cannot do without.
+    """Return a value that a rule cannot do without. An empty text is as good as none.
 
     Raises:
         DocumentError: the document does not have it; the message names document and path.
     """
-    if value is None:
+    if value is None or value == "":
         raise DocumentError(
             f"{resource.NOUN} {resource.label!r} ({resource.id}) was read without {path}, which the verdict "
             "needs; it is not assumed to have a default. Look at the document, and at the api-version it was read with"

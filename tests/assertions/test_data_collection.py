@@ -185,11 +185,11 @@ def test_the_reserved_name_with_a_rule_is_wrong_twice(plan: MonitoredBlueprint) 
     assert observed(assert_reserved_name_used_well, machine(estate)) == "the rule 'dcr-linux'"
 
 
-def test_the_reserved_name_with_nothing_fails(plan: MonitoredBlueprint) -> None:
-    """An association may hold neither."""
-    plan[ASSOCIATIONS, f"vm1/{RESERVED}"]["properties"] = {"description": "empty"}
-    said = observed(assert_config_endpoint_association, machine(plan.build()))
-    assert said == "the association of that name holds nothing instead of an endpoint"
+def test_the_reserved_name_with_nothing_is_no_verdict(plan: MonitoredBlueprint) -> None:
+    """An association that names neither a rule nor an endpoint may hold either: the document does not say."""
+    plan[ASSOCIATIONS, f"vm1/{RESERVED}"]["properties"] = {}
+    with pytest.raises(DocumentError, match=r"without .*dataCollectionEndpointId"):
+        findings(assert_config_endpoint_association, machine(plan.build()))
 
 
 def test_an_endpoint_that_does_not_exist_fails(plan: MonitoredBlueprint) -> None:

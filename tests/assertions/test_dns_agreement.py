@@ -147,7 +147,8 @@ class TestPublic:
     @staticmethod
     def outside(plan: NetworkBlueprint, *addresses: str, **more: Any) -> NetworkBlueprint:
         """Add a workspace in no scope, and what its name is answered with."""
-        plan.add(WORKSPACES, resource_id(WORKSPACES, "outside"), {"customerId": OUTSIDE.upper()})
+        properties = {"customerId": OUTSIDE.upper(), "publicNetworkAccessForIngestion": "Enabled"}
+        plan.add(WORKSPACES, resource_id(WORKSPACES, "outside"), properties)
         answer(plan, OUTSIDE_NAME, *addresses, **more)
         return plan
 

@@ -10,20 +10,18 @@ from pytest_ampls.assertions.private_endpoint import (
     assert_zone_group_zones_exist,
 )
 from pytest_ampls.errors import DocumentError, NotReadError
+from tests.assertions.endpoint_documents import ip_configurations, zone_config
 from tests.assertions.machines import findings, observed, why_not_applicable
 from tests.builders import (
     AMPLS,
-    CONNECTIONS,
     CUSTOMER,
     ENDPOINTS,
     LINK_RESOURCES,
     MEMBERS,
-    NICS,
     PRIVATE_ZONES,
     VNETS,
     WORKSPACES,
     ZONE_GROUPS,
-    Document,
     resource_id,
 )
 from tests.private_estate import (
@@ -44,36 +42,6 @@ OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-000000000002"
 def plan() -> NetworkBlueprint:
     """Return the healthy estate, to be broken."""
     return private_estate()
-
-
-def connection(plan: NetworkBlueprint, name: str = "ampls/pe.connection") -> Document:
-    """Return the properties of a connection as the scope has it."""
-    return plan[CONNECTIONS, name]["properties"]  # type: ignore[no-any-return]  # a document
-
-
-def own_connection(plan: NetworkBlueprint, name: str = "pe") -> Document:
-    """Return the properties of a connection as the endpoint has it."""
-    connections = plan[ENDPOINTS, name]["properties"]["privateLinkServiceConnections"]
-    return connections[0]["properties"]  # type: ignore[no-any-return]  # a document
-
-
-def set_status(plan: NetworkBlueprint, status: str) -> None:
-    """Give the connection a status on both sides."""
-    for side in (connection(plan), own_connection(plan)):
-        side["privateLinkServiceConnectionState"]["status"] = status
-
-
-def ip_configurations(plan: NetworkBlueprint) -> list[Document]:
-    """Return the addresses of the endpoint's interface."""
-    return plan[NICS, "pe.nic"]["properties"]["ipConfigurations"]  # type: ignore[no-any-return]  # a document
-
-
-def zone_config(plan: NetworkBlueprint, origin: str) -> Document:
-    """Return the properties of one zone of the endpoint's zone group."""
-    configs = plan[ZONE_GROUPS, "pe/default"]["properties"]["privateDnsZoneConfigs"]
-    return next(
-        each["properties"] for each in configs if each["properties"]["privateDnsZoneId"].endswith(origin)
-    )
 
 
 class TestZoneGroupComplete:

@@ -17,6 +17,7 @@ from pytest_ampls.assertions.private_endpoint import (
 from pytest_ampls.catalogue import ConformanceError, Rule, Verdict, judgements
 from pytest_ampls.errors import AccessDeniedError, DocumentError, EvidenceError, NotReadError
 from pytest_ampls.model import Estate
+from tests.assertions.endpoint_documents import connection, own_connection, set_status
 from tests.assertions.machines import findings, observed, why_not_applicable
 from tests.builders import (
     AMPLS,
@@ -29,7 +30,6 @@ from tests.builders import (
     VNETS,
     WORKSPACES,
     ZONE_GROUPS,
-    Document,
     denied,
     resource_id,
 )
@@ -48,36 +48,6 @@ OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-000000000002"
 def plan() -> NetworkBlueprint:
     """Return the healthy estate, to be broken."""
     return private_estate()
-
-
-def connection(plan: NetworkBlueprint, name: str = "ampls/pe.connection") -> Document:
-    """Return the properties of a connection as the scope has it."""
-    return plan[CONNECTIONS, name]["properties"]  # type: ignore[no-any-return]  # a document
-
-
-def own_connection(plan: NetworkBlueprint, name: str = "pe") -> Document:
-    """Return the properties of a connection as the endpoint has it."""
-    connections = plan[ENDPOINTS, name]["properties"]["privateLinkServiceConnections"]
-    return connections[0]["properties"]  # type: ignore[no-any-return]  # a document
-
-
-def set_status(plan: NetworkBlueprint, status: str) -> None:
-    """Give the connection a status on both sides."""
-    for side in (connection(plan), own_connection(plan)):
-        side["privateLinkServiceConnectionState"]["status"] = status
-
-
-def ip_configurations(plan: NetworkBlueprint) -> list[Document]:
-    """Return the addresses of the endpoint's interface."""
-    return plan[NICS, "pe.nic"]["properties"]["ipConfigurations"]  # type: ignore[no-any-return]  # a document
-
-
-def zone_config(plan: NetworkBlueprint, origin: str) -> Document:
-    """Return the properties of one zone of the endpoint's zone group."""
-    configs = plan[ZONE_GROUPS, "pe/default"]["properties"]["privateDnsZoneConfigs"]
-    return next(
-        each["properties"] for each in configs if each["properties"]["privateDnsZoneId"].endswith(origin)
-    )
 
 
 SUBJECTS: list[tuple[Rule[Any], Any]] = [
@@ -166,6 +136,11 @@ class TestConnectionApproved:
         (finding,) = findings(assert_connection_approved, ampls(plan.build()))
         assert finding.expected == "a connection of private endpoint 'pe', which names this scope"
         assert finding.observed == "the scope lists no connection of it (0 of others)"
+        # Nothing is there to be approved, and what the scope's side removed does not come back.
+        fix = assert_connection_approved.fix_of(finding)
+        assert "approve" not in fix.az
+        assert "az network private-endpoint delete --ids <endpoint-id>" in fix.az
+        assert finding.tokens["endpoint-id"].endswith("/privateEndpoints/pe")
 
     def test_a_connection_to_nowhere_is_named(self, plan: NetworkBlueprint) -> None:
         """The endpoint of a connection must exist."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -11,8 +9,6 @@ from pytest_ampls.errors import AccessDeniedError, DocumentError, NotReadError
 from pytest_ampls.model import (
     DataCollectionRuleAssociation,
     Estate,
-    Reading,
-    Snapshot,
 )
 from tests.assertions.machines import DCE, DCR, MonitoredBlueprint, machine, monitored_estate
 from tests.builders import (
@@ -20,11 +16,11 @@ from tests.builders import (
     DCES,
     DCRS,
     VMS,
-    Document,
     build_estate,
     denied,
     resource_id,
 )
+from tests.model.readings import estate_of, reading
 
 VM1 = resource_id(VMS, "vm1")
 
@@ -33,20 +29,6 @@ VM1 = resource_id(VMS, "vm1")
 def plan() -> MonitoredBlueprint:
     """Documents of a complete estate."""
     return monitored_estate()
-
-
-def estate_of(*readings: Reading) -> Estate:
-    """Return an estate of some readings."""
-    return Estate(Snapshot(readings=readings))
-
-
-def reading(kind: str, scope: str, *documents: Document | str, **more: Any) -> Reading:
-    """Return a reading; a document may be given as text."""
-    raw = tuple(
-        msgspec.Raw(part.encode() if isinstance(part, str) else msgspec.json.encode(part))
-        for part in documents
-    )
-    return Reading(type=kind, scope=scope, request=f"GET {scope}", read_at=0, documents=raw, **more)
 
 
 def by_container(plan: MonitoredBlueprint, *left_out: str) -> Estate:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +16,6 @@ from pytest_ampls.model import (
     Gap,
     GapKind,
     PrivateLinkScope,
-    Reading,
     ScopedResource,
     Snapshot,
     VantagePoint,
@@ -42,6 +40,7 @@ from tests.builders import (
     denied,
     resource_id,
 )
+from tests.model.readings import estate_of, reading
 from tests.private_estate import ampls, vnet, workspace
 
 WS = resource_id(WORKSPACES, "ws")
@@ -53,20 +52,6 @@ ELSEWHERE = resource_id(WORKSPACES, "ws", subscription="another")
 def plan() -> MonitoredBlueprint:
     """Documents of a complete estate."""
     return monitored_estate()
-
-
-def estate_of(*readings: Reading) -> Estate:
-    """Return an estate of some readings."""
-    return Estate(Snapshot(readings=readings))
-
-
-def reading(kind: str, scope: str, *documents: Document | str, **more: Any) -> Reading:
-    """Return a reading; a document may be given as text."""
-    raw = tuple(
-        msgspec.Raw(part.encode() if isinstance(part, str) else msgspec.json.encode(part))
-        for part in documents
-    )
-    return Reading(type=kind, scope=scope, request=f"GET {scope}", read_at=0, documents=raw, **more)
 
 
 # ------------------------------------------------------------------- navigation

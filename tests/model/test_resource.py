@@ -87,6 +87,7 @@ def test_a_resource_tells_where_it_is() -> None:
 def test_a_missing_value_names_document_and_path() -> None:
     """A rule that needs a property gets it, or an error that says which document lacks it."""
     (workspace,) = build_estate({WORKSPACES: [{"id": WS, "name": "ws", "properties": {}}]}).all(Workspace)
-    assert needed("", workspace, "properties.x") == ""
-    with pytest.raises(DocumentError, match=r"workspace 'ws' \(.*\) was read without properties\.x"):
-        needed(None, workspace, "properties.x")
+    assert needed(0, workspace, "properties.x") == 0
+    for nothing in (None, ""):
+        with pytest.raises(DocumentError, match=r"workspace 'ws' \(.*\) was read without properties\.x"):
+            needed(nothing, workspace, "properties.x")
