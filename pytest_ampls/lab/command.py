@@ -81,6 +81,7 @@ def _list_faults(*, as_json: bool) -> int:
                 "kind": fault.kind,
                 "title": fault.title,
                 "breaks": list(fault.breaks),
+                "excuses": list(fault.excuses),
                 "estates": list(fault.estates),
                 "argument": fault.argument,
                 "expects": [list(expected) for expected in fault.expects],

@@ -13,11 +13,10 @@ from urllib.parse import parse_qsl
 from pytest_ampls.lab.resolution import Resolution
 from pytest_ampls.lab.store import Document, Index
 
-__all__ = ["CHUNKS", "CLOCK", "ERRORS", "STARTED", "Guest"]
+__all__ = ["CHUNKS", "ERRORS", "STARTED", "Guest"]
 
-CLOCK: Final = 1772355600.0
-"""The guests' clock: 2026-03-01T09:00:00Z."""
-STARTED: Final = CLOCK - 7200
+STARTED: Final = 1772348400.0
+"""When the agents started: 2026-03-01T07:00:00Z."""
 
 CHUNKS: Final = "/etc/opt/microsoft/azuremonitoragent/config-cache/configchunks"
 _LOG: Final = "/var/opt/microsoft/azuremonitoragent/log/mdsd.err"

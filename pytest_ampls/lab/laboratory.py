@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from pytest_ampls.lab import management
 from pytest_ampls.lab.arm import Arm, request_headers
+from pytest_ampls.lab.batch import answer_batch, is_batch
 from pytest_ampls.lab.certificate import Certificates
 from pytest_ampls.lab.estate import Blueprint
 from pytest_ampls.lab.fault import Meddling, faults, inflict
@@ -211,7 +212,8 @@ class Lab:
         for network in resolution.networks:
             lookups[network["name"]] = self._view_of(resolution, mended, network["id"])
         tampers = [self._until_mended(tamper) for tamper in self._meddling.tampers]
-        servers = Nameservers(lookups, tampers, silent=self._meddling.nameservers_down)
+        opens_at = self._mends_at if self._meddling.nameservers_down else float("-inf")
+        servers = Nameservers(lookups, tampers, opens_at=opens_at)
         self.views = tuple(
             View(network["name"], network["id"], "127.0.0.1", servers.ports[network["name"]])
             for network in resolution.networks
@@ -322,14 +324,16 @@ class Lab:
     # -- answering ---------------------------------------------------------------------------
 
     def _answer(self, request: Request) -> Response:
-        answer: Answer = self._dispatch
-        for wrapper in self._now._meddling.wrappers:
-            answer = _wrapped(wrapper, answer)
-        response = answer(request)
+        response = self._meddled(request, self._dispatch)
         version = request.query().get("api-version", "")
         with self._lock:
             self._log.append(Asked(request.method, request.path, version, response.status))
         return response
+
+    def _meddled(self, request: Request, answer: Answer) -> Response:
+        for wrapper in self._now._meddling.wrappers:
+            answer = _wrapped(wrapper, answer)
+        return answer(request)
 
     def _answer_query(self, request: Request) -> Response:
         audiences = (AUDIENCE, self.log_analytics_endpoint)
@@ -354,6 +358,9 @@ class Lab:
             )
         if self.latency:
             time.sleep(self.latency)
+        return self._authorized(request)
+
+    def _authorized(self, request: Request) -> Response:
         try:
             self._authority.check(request, self.arm_endpoint)
         except TokenRefusedError as refused:
@@ -375,6 +382,8 @@ class Lab:
             response = error(429, "SubscriptionRequestsThrottled", text)
             response.headers["Retry-After"] = str(wait)
             return response
+        if is_batch(request):  # what it asks for runs side by side: it waited once for all
+            return answer_batch(request, lambda one: self._meddled(one, self._authorized))
         response = self._now._arm.answer(request)
         response.headers["x-ms-ratelimit-remaining-subscription-reads"] = str(remaining)
         return response

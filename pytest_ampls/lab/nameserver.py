@@ -7,6 +7,7 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import dns.exception
@@ -28,6 +29,8 @@ Lookup = Callable[[str], Outcome]
 _TCP_SECONDS = 5.0
 _PAYLOAD = 1232
 """Bytes; the UDP payload that servers agree on (DNS flag day 2020)."""
+_PAUSE = 0.05
+"""Seconds until a port is tried again that another program has for the moment."""
 
 
 def reply_to(query: dns.message.Message, look_up: Lookup) -> dns.message.Message:
@@ -69,27 +72,35 @@ def _append(section: list[dns.rrset.RRset], owner: dns.name.Name, ttl: int, kind
 
 
 class Nameservers:
-    """All views' servers, in one thread; TCP connections get threads of their own."""
+    """All views' servers, in one thread; TCP connections get threads of their own.
 
-    def __init__(self, views: Mapping[str, Lookup], tampers: list[Tamper], *, silent: bool = False) -> None:
+    Until ``opens_at``, on the clock of :func:`time.monotonic`, nothing listens on their ports.
+    """
+
+    def __init__(
+        self, views: Mapping[str, Lookup], tampers: list[Tamper], *, opens_at: float = float("-inf")
+    ) -> None:
         self._views = dict(views)
         self._tampers = tampers
         self._selector = selectors.DefaultSelector()
         self._wake, self._alarm = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._sockets: list[socket.socket] = []
+        self._opens_at = opens_at
+        self._deaf: dict[str, socket.socket] = {}
         self._connections: set[socket.socket] = set()
         self._workers: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.ports: dict[str, int] = {}
         for view in self._views:
-            self.ports[view] = self._bind(view, silent)
+            self.ports[view] = self._bind(view)
         self._thread = threading.Thread(target=self._serve, name="ampls-lab-dns", daemon=True)
 
-    def _bind(self, view: str, silent: bool) -> int:
+    def _bind(self, view: str) -> int:
         """Bind UDP and TCP of one view to the same free port and return it.
 
-        With ``silent`` the port is found and given up again: nobody listens there.
+        Where nothing is to listen yet, that of TCP alone stays bound, which keeps the port: connections to it are
+        refused. A bound port of UDP would swallow what is sent to it.
         """
         for _ in range(50):
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -103,16 +114,38 @@ class Nameservers:
                 udp.close()
                 tcp.close()
                 continue
-            if silent:
+            if time.monotonic() < self._opens_at:
                 udp.close()
-                tcp.close()
-                return port
-            tcp.listen(64)
-            self._sockets += [udp, tcp]
-            self._selector.register(udp, selectors.EVENT_READ, (view, False))
-            self._selector.register(tcp, selectors.EVENT_READ, (view, True))
+                self._deaf[view] = tcp
+            else:
+                self._listen(view, udp, tcp)
             return port
         raise OSError("no port is free for both UDP and TCP on 127.0.0.1")
+
+    def _listen(self, view: str, udp: socket.socket, tcp: socket.socket) -> None:
+        tcp.listen(64)
+        self._sockets += [udp, tcp]
+        self._selector.register(udp, selectors.EVENT_READ, (view, False))
+        self._selector.register(tcp, selectors.EVENT_READ, (view, True))
+
+    def _open(self) -> None:
+        """Listen where nothing did; a port of UDP that somebody else has by now is waited for."""
+        for view, tcp in list(self._deaf.items()):
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(("127.0.0.1", self.ports[view]))
+            except OSError:
+                udp.close()
+                self._opens_at = time.monotonic() + _PAUSE
+                continue
+            del self._deaf[view]
+            self._listen(view, udp, tcp)
+
+    def _until_opening(self) -> float | None:
+        """Return the seconds until there are more ports to listen on, None where there will be none."""
+        if not self._deaf or self._opens_at == float("inf"):
+            return None
+        return max(0.0, self._opens_at - time.monotonic())
 
     def start(self) -> None:
         """Answer queries from now on."""
@@ -131,12 +164,15 @@ class Nameservers:
         for worker in self._workers:
             worker.join(timeout=2.0)
         self._selector.close()
-        for opened in (*self._sockets, self._wake, self._alarm):
+        for opened in (*self._sockets, *self._deaf.values(), self._wake, self._alarm):
             opened.close()
 
     def _serve(self) -> None:
         while True:
-            for key, _ in self._selector.select():
+            events = self._selector.select(self._until_opening())
+            if time.monotonic() >= self._opens_at:
+                self._open()
+            for key, _ in events:
                 if key.fileobj is self._wake:
                     return
                 view, tcp = key.data

@@ -26,7 +26,18 @@ import dns.rdatatype
 
 from tests.dns.topology import OTHER, PUBLIC, Network, Record, Topology, Zone
 
-__all__ = ["Node", "Servers", "clients", "missing"]
+__all__ = ["DNSMASQ", "Node", "Servers", "clients", "missing"]
+
+DNSMASQ = (
+    "dnsmasq",
+    "--keep-in-foreground",
+    "--conf-file=/dev/null",
+    "--pid-file=",
+    "--no-resolv",
+    "--no-hosts",
+    "--cache-size=0",
+)
+"""How a dnsmasq is started that is a test's: without settings, names and memories of its own."""
 
 _READY_SECONDS = 20.0
 _MOST = 160
@@ -212,13 +223,7 @@ class Servers:
     def _dnsmasq(self, node: Node, address: str) -> list[str]:
         ((_, upstream),) = node.forwards
         return [
-            "dnsmasq",
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--pid-file=",
-            "--no-resolv",
-            "--no-hosts",
-            "--cache-size=0",
+            *DNSMASQ,
             "--bind-interfaces",
             f"--listen-address={address}",
             f"--port={self.port}",

@@ -94,10 +94,10 @@ def lab_snapshot(spec: str, *, guests: bool = False, logs: bool = False) -> Snap
     settings = Settings(
         lab=spec,
         dns_timeout=2.0,
-        run_command=guests or "guest" in kinds,
+        run_command=guests or bool(kinds & {"guest", "power"}),
         guest_timeout=5.0,
         probe="probe" in kinds,
-        logs=logs or "logs" in kinds,
+        logs=logs or bool(kinds & {"logs", "power"}),
         origins={"lab": "--ampls-lab"},
     )
     return read_snapshot(settings)

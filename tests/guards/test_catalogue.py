@@ -39,6 +39,8 @@ ELSEWHERE = {"AMPLS308", "AMPLS314", "AMPLS413", "AMPLS504"}
 HEALTHY = ("hub-and-spoke", "two-scopes", "fleet:vms=12")
 BREAKING = [(fault.name, estate) for fault in faults().values() if fault.breaks for estate in fault.estates]
 
+EXCUSING = [(fault.name, estate) for fault in faults().values() if fault.excuses for estate in fault.estates]
+
 
 @pytest.fixture(scope="module")
 def healthy() -> Outcomes:
@@ -110,6 +112,22 @@ def test_a_fault_breaks_exactly_the_rules_it_names(fault: str, estate: str) -> N
     assert rules_with(outcomes, Verdict.UNVERIFIED) == set(faults()[fault].blinds), explain(
         outcomes, Verdict.UNVERIFIED
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "estate"), EXCUSING, ids=[f"{estate}+{fault}" for fault, estate in EXCUSING]
+)
+def test_a_fault_excuses_exactly_the_rules_it_names(fault: str, estate: str) -> None:
+    """Nothing is red; the rules of the entry do not apply to one machine where they held, and all else is as it was."""
+    size = ":vms=12" if estate == "fleet" else ""
+    outcomes = lab_outcomes(f"{estate}{size}+{fault}")
+    assert not explain(outcomes, Verdict.BROKEN, Verdict.UNVERIFIED)
+    before = judge_all(Estate(lab_snapshot(f"{estate}{size}", guests=True, logs=True)))
+    assert before.keys() == outcomes.keys()
+    excused = list(changed(before, outcomes))
+    assert {verdict for *_, verdict in excused} == {Verdict.NOT_APPLICABLE}
+    assert {rule for rule, *_ in excused} == set(faults()[fault].excuses)
+    assert len({label.rpartition("=")[2] for _, label, *_ in excused}) == 1
 
 
 def test_a_fault_against_an_expectation_is_one_only_there() -> None:

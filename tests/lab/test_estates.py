@@ -129,7 +129,7 @@ def test_every_fault_is_described() -> None:
     """Every fault has a kind, a title without a full stop, and estates that exist."""
     for name, fault in faults().items():
         assert fault.name == name
-        assert fault.kind in ("estate", "guest", "probe", "logs", "wire", "dns")
+        assert fault.kind in ("estate", "power", "guest", "probe", "logs", "wire", "dns")
         assert fault.title
         assert not fault.title.endswith(".")
         assert set(fault.estates) <= set(estates())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ampls.lab import Lab, faults
+from pytest_ampls.lab import Lab, LabError, faults
 
 _ESTATE_FAULTS = [fault for fault in faults().values() if fault.kind == "estate"]
 
@@ -70,6 +70,21 @@ def test_faults_compose() -> None:
     """Two faults together change what each of them changes."""
     both = _changed("hub-and-spoke", "+agent-missing+query-open")
     assert both == _changed("hub-and-spoke", "+agent-missing") | _changed("hub-and-spoke", "+query-open")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hub-and-spoke+missing-config-endpoint+near-miss-association",
+        "fleet:vms=6+agent-missing+agent-failed",
+        "fleet:vms=6+missing-rule-association+reserved-name-holds-rule",
+    ],
+)
+def test_faults_that_contradict_each_other(spec: str) -> None:
+    """What the second would change is gone: it is named, and nobody sees a traceback."""
+    second = spec.rpartition("+")[2]
+    with pytest.raises(LabError, match=f"{second}.*finds nothing to change"):
+        Lab.from_spec(spec)
 
 
 def test_leaving_the_scope_takes_the_names_along() -> None:

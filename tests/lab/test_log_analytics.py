@@ -19,19 +19,12 @@ from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult, LogsQue
 
 from pytest_ampls.lab import Lab, LabError
 from tests.lab.log_client import AUDIENCE, LogClient, serving
+from tests.logs.answers import COLUMNS
 
 LATEST = (
     "Heartbeat | where TimeGenerated > ago(1d)"
     " | summarize arg_max(TimeGenerated, ComputerIP, ComputerPrivateIPs, Category, Computer) by _ResourceId"
 )
-COLUMNS = {
-    "_ResourceId": "string",
-    "TimeGenerated": "datetime",
-    "ComputerIP": "string",
-    "ComputerPrivateIPs": "dynamic",
-    "Category": "string",
-    "Computer": "string",
-}
 
 
 def _client(lab: Lab, **more: Any) -> LogsQueryClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.dns.servers import DNSMASQ
 from tests.world.documents import PLATFORM, Estate
 
 __all__ = ["forwarder", "resolver"]
@@ -78,13 +79,7 @@ def _public(estate: Estate, linked: tuple[str, ...]) -> list[str]:
 def forwarder(address: str, upstream: str = PLATFORM) -> list[str]:
     """Return the command line of the DNS server that somebody runs on a machine."""
     return [
-        "dnsmasq",
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--pid-file=",
-        "--no-resolv",
-        "--no-hosts",
-        "--cache-size=0",
+        *DNSMASQ,
         "--user=root",
         "--bind-interfaces",
         f"--listen-address={address}",

@@ -7,17 +7,20 @@ from types import MappingProxyType
 
 from pytest_ampls.lab.fault import (
     agent,
+    batch,
     collection,
     dns,
     endpoint,
     forwarding,
     guest,
     index,
+    lifecycle,
     logs,
     naming,
     network,
     overwriting,
     packet_filter,
+    power,
     reach,
     scope,
     wire,
@@ -38,17 +41,20 @@ _DECLARED = (
     collection,
     agent,
     wire,
+    batch,
     index,
+    lifecycle,
     dns,
     guest,
     network,
     packet_filter,
     overwriting,
+    power,
 )
 
 
 def faults() -> Mapping[str, Fault]:
     """Return every fault by name: estate faults in the order of the rules they break, then the others."""
-    kinds = ("estate", "guest", "probe", "logs", "dns", "wire")
+    kinds = ("estate", "power", "guest", "probe", "logs", "dns", "wire")
     ordered = sorted(registered().values(), key=lambda fault: (kinds.index(fault.kind), fault.breaks[:1]))
     return MappingProxyType({fault.name: fault for fault in ordered})

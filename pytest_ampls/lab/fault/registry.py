@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pytest_ampls.lab.messages import Request, Response
+from pytest_ampls.lab.spec import LabError
 from pytest_ampls.lab.store import Estate
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "guest_fault",
     "inflict",
     "logs_fault",
+    "power_fault",
     "probe_fault",
     "registered",
     "wire_fault",
@@ -104,11 +106,12 @@ Cause = Callable[[Estate, Meddling, "str | None"], None]
 class Fault:
     """One fault.
 
-    ``kind`` is ``estate`` (documents changed), or ``wire``, ``dns``, ``guest``, ``probe``, ``logs`` (misbehaviour).
+    ``kind`` is ``estate`` (documents changed), ``power`` (a machine does not run), or ``wire``, ``dns``, ``guest``,
+    ``probe``, ``logs`` (misbehaviour).
     ``breaks`` are the ids of the rules that must turn red, ``blinds`` of those that cannot be verified then,
-    ``estates`` the estates it applies to, ``argument`` what its optional argument means, None when it takes none.
-    ``expects`` are the expectations under which it shows, (rule, keyword, value), where the defaults are content
-    with it.
+    ``excuses`` of those that do not apply any more to the machine that it hits, ``estates`` the estates it applies to,
+    ``argument`` what its optional argument means, None when it takes none. ``expects`` are the expectations under which
+    it shows, (rule, keyword, value), where the defaults are content with it.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Fault:
     title: str
     breaks: tuple[str, ...] = ()
     blinds: tuple[str, ...] = ()
+    excuses: tuple[str, ...] = ()
     estates: tuple[str, ...] = ("hub-and-spoke",)
     argument: str | None = None
     expects: tuple[tuple[str, str, str], ...] = ()
@@ -165,7 +169,14 @@ def estate_fault(
 
 
 def _meddling_fault(
-    kind: str, name: str, title: str, breaks: str, estates: str, argument: str | None, blinds: str = ""
+    kind: str,
+    name: str,
+    title: str,
+    breaks: str,
+    estates: str,
+    argument: str | None,
+    blinds: str = "",
+    excuses: str = "",
 ) -> Callable[[Cause], Cause]:
     def declare(cause: Cause) -> Cause:
         _register(
@@ -175,6 +186,7 @@ def _meddling_fault(
                 title=title,
                 breaks=tuple(f"AMPLS{number}" for number in breaks.split()),
                 blinds=tuple(f"AMPLS{number}" for number in blinds.split()),
+                excuses=tuple(f"AMPLS{number}" for number in excuses.split()),
                 estates=tuple(estates.split()),
                 argument=argument,
                 cause=cause,
@@ -205,6 +217,15 @@ def guest_fault(name: str, title: str, *, breaks: str = "", estates: str = _ALL)
     return _meddling_fault("guest", name, title, breaks, estates, None)
 
 
+def power_fault(
+    name: str, title: str, *, excuses: str, argument: str | None = None
+) -> Callable[[Cause], Cause]:
+    """Declare a machine that does not run; it breaks no rule, and keeps some from applying to it."""
+    return _meddling_fault(
+        "power", name, title, "", "hub-and-spoke two-scopes fleet", argument, excuses=excuses
+    )
+
+
 def probe_fault(
     name: str, title: str, *, breaks: str, blinds: str = "", estates: str = _ALL
 ) -> Callable[[Cause], Cause]:
@@ -226,5 +247,15 @@ def logs_fault(
 
 
 def inflict(name: str, argument: str | None, estate: Estate, meddling: Meddling) -> None:
-    """Cause one fault."""
-    _FAULTS[name].cause(estate, meddling, argument)
+    """Cause one fault.
+
+    Raises:
+        LabError: there is nothing left of what it changes.
+    """
+    try:
+        _FAULTS[name].cause(estate, meddling, argument)
+    except (LookupError, StopIteration) as missing:
+        raise LabError(
+            f"the fault {name!r} finds nothing to change: a fault before it took away what it is about; "
+            "leave one of them out"
+        ) from missing

@@ -57,7 +57,7 @@ def asked_type(request: Request) -> str:
 
 def _is_arm(request: Request) -> bool:
     path = request.path.lower()
-    return path.startswith(("/subscriptions", "/providers/", "/tenants"))
+    return path.startswith(("/subscriptions", "/providers/", "/tenants", "/batch"))
 
 
 def matching_types(argument: str) -> frozenset[str]:
@@ -114,16 +114,21 @@ def _spelling(resource_type: str) -> str:
     return entry.name if entry is not None else "Microsoft.Resources/subscriptions"
 
 
+def _forbidden(request: Request, action: str = "") -> Response:
+    """Return the 403 that names an action, the one that reads what the request asks for where none is given."""
+    return authorization_failed(
+        action or f"{_spelling(asked_type(request))}/read", request.path, guid("object")
+    )
+
+
 @wire_fault("denied", "the principal may not read a type, or anything", argument=_TYPE)
 def denied(_estate: Estate, meddling: Meddling, argument: str | None) -> None:
     """Answer 403; the index silently leaves out what may not be read."""
     hits = _hits(argument)
 
     def change(request: Request, _response: Response) -> Response:
-        action = f"{_spelling(asked_type(request))}/read"
-        if request.path.lower().startswith(_GRAPH):
-            action = "Microsoft.ResourceGraph/resources/read"
-        return authorization_failed(action, request.path, guid("object"))
+        is_graph = request.path.lower().startswith(_GRAPH)
+        return _forbidden(request, "Microsoft.ResourceGraph/resources/read" if is_graph else "")
 
     if argument is not None:
         meddling.hidden_types |= matching_types(argument)
@@ -153,8 +158,7 @@ def denied_subscription(estate: Estate, meddling: Meddling, argument: str | None
             document["value"] = [row for row in document["value"] if row["subscriptionId"] != denied_id]
             response.body = msgspec.json.encode(document)
         elif path.startswith(f"/subscriptions/{denied_id}/"):
-            action = f"{_spelling(asked_type(request))}/read"
-            return authorization_failed(action, request.path, guid("object"))
+            return _forbidden(request)
         return response
 
     meddling.lags.append(hide)
@@ -171,8 +175,7 @@ def no_resource_list(_estate: Estate, meddling: Meddling, _argument: str | None)
     """Answer 403 to ARM's list of all resources, which needs an action of its own."""
 
     def change(request: Request, _response: Response) -> Response:
-        action = "Microsoft.Resources/subscriptions/resources/read"
-        return authorization_failed(action, request.path, guid("object"))
+        return _forbidden(request, "Microsoft.Resources/subscriptions/resources/read")
 
     _on_success(meddling, _is_list, change)
 
@@ -210,7 +213,7 @@ def partly_denied(estate: Estate, meddling: Meddling, argument: str | None) -> N
         return request.path.lower().startswith(f"/subscriptions/{last}/") and asked_type(request) in kinds
 
     def change(request: Request, _response: Response) -> Response:
-        return authorization_failed(f"{_spelling(asked_type(request))}/read", request.path, guid("object"))
+        return _forbidden(request)
 
     meddling.lags.append(hide)
     _on_success(meddling, hits, change)
@@ -221,7 +224,7 @@ def no_resource_graph(_estate: Estate, meddling: Meddling, _argument: str | None
     """Answer 403 to every query of the index."""
 
     def change(request: Request, _response: Response) -> Response:
-        return authorization_failed("Microsoft.ResourceGraph/resources/read", request.path, guid("object"))
+        return _forbidden(request, "Microsoft.ResourceGraph/resources/read")
 
     _on_success(meddling, lambda request: request.path.lower().startswith(_GRAPH), change)
 
