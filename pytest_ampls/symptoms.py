@@ -355,5 +355,13 @@ SYMPTOMS: Final[tuple[Symptom, ...]] = (
         "306",
         "blob-zone-shadows-account",
     ),
+    _row(
+        "F36",
+        Place.AZURE,
+        "`The operation requires the VM to be running` from Run Command, and no heartbeats",
+        "The machine is deallocated, or its system was shut down.",
+        fix="Start it where it should be on: az vm start --ids <id>. While it is seen switched off no rule about its "
+        "heartbeats or its guest applies to it; in the lab the fault machine-off shows it.",
+    ),
 )
 """The known failures, in the order of their numbers."""

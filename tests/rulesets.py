@@ -33,7 +33,7 @@ def add_rules(
     """Link a ruleset to a VNet: domains without the final dot, to addresses."""
     ruleset = resource_id(RULESETS, f"{network}-rules")
     plan.add(RULESETS, ruleset, {})
-    place = {"virtualNetwork": {"id": resource_id(VNETS, network)}}
+    place = {"virtualNetwork": {"id": resource_id(VNETS, network)}, "provisioningState": "Succeeded"}
     plan.add(RULESET_LINKS, f"{ruleset}/virtualNetworkLinks/{network}", place)
     for number, (domain, targets) in enumerate(rules.items()):
         properties = {

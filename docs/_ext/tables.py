@@ -43,11 +43,15 @@ def faults_markdown() -> str:
             f"`{fault.name}{'=' + fault.argument if fault.argument else ''}`",
             fault.kind,
             fault.title,
-            ", ".join((*fault.breaks, *map(_expectation, fault.expects))) or "none",
+            ", ".join((*fault.breaks, *map(_expectation, fault.expects))) or _none(fault.excuses),
         )
         for fault in lab.faults().values()
     )
     return _table(("fault", "kind", "what it does", "rules that turn red"), rows)
+
+
+def _none(excuses: tuple[str, ...]) -> str:
+    return f"none; {', '.join(excuses)} do not apply to the machine" if excuses else "none"
 
 
 def _expectation(expected: tuple[str, str, str]) -> str:

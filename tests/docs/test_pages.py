@@ -131,6 +131,8 @@ def test_the_role_allows_what_is_read() -> None:
     # Asked where log rows are asked for: workspaces, and where rights are given by table the one table.
     queries = "microsoft.operationalinsights/workspaces/query"
     read |= {queries, f"{queries}/heartbeat"}
+    # Asked of machines that show no life, whose state is kept and nothing else.
+    read.add("microsoft.compute/virtualmachines/instanceview")
     actions = json.loads(_extension("rules").role_json())["Actions"]
     allowed = {action.removesuffix("/read").replace("/ALL", "/recordsets").lower() for action in actions}
     # Read below what the lab's healthy estates do not have.
