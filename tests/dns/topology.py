@@ -212,7 +212,11 @@ def _add_network(plan: NetworkBlueprint, network: Network) -> None:
     plan.add(INBOUND_ENDPOINTS, f"{resolver}/inboundEndpoints/in", {"ipConfigurations": [configuration]})
     ruleset = resource_id(RULESETS, network.name)
     plan.add(RULESETS, ruleset, {"dnsResolverOutboundEndpoints": []})
-    plan.add(RULESET_LINKS, f"{ruleset}/virtualNetworkLinks/link", {"virtualNetwork": place})
+    plan.add(
+        RULESET_LINKS,
+        f"{ruleset}/virtualNetworkLinks/link",
+        {"virtualNetwork": place, "provisioningState": "Succeeded"},
+    )
     for number, rule in enumerate(network.rules):
         plan.add(
             FORWARDING_RULES,
