@@ -114,7 +114,8 @@ def side_by_side(
         at_once: threads, at most.
         on_done: gets the number of jobs that are done.
     """
-    pool = ThreadPoolExecutor(max_workers=max(1, min(at_once, len(jobs))))
+    at_once = max(1, min(at_once, len(jobs)))
+    pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="ampls-side-by-side")
     found: dict[K, T] = {}
     is_done = False
     try:
