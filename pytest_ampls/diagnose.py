@@ -28,6 +28,8 @@ UNKNOWN: Final = 2
 """Nothing was found broken, and not everything was looked at: that is not green."""
 
 FORMS: Final = ("text", "json")
+_NAMES: Final = 10
+"""So many machines are named where none is alike to the one that was asked for."""
 _CLASSES: Final[tuple[type[Machine], ...]] = (VirtualMachine, ArcMachine, VirtualMachineScaleSet)
 
 
@@ -130,7 +132,12 @@ def _no_such(estate: Estate, known: Sequence[Machine], name: str) -> str:
     labels = {machine.label.lower(): machine.label for machine in known}
     last = key(name).rpartition("/")[2]
     close = [labels[each] for each in get_close_matches(last, labels, n=3, cutoff=0.5)]
-    meant = f"; did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
+    if close:
+        meant = f"; did you mean {' or '.join(repr(each) for each in close)}?"
+    else:
+        names = sorted(labels.values())
+        more = ", …" if len(names) > _NAMES else ""
+        meant = f"; there are {', '.join(map(repr, names[:_NAMES]))}{more}" if names else ""
     gaps = [gap for cls in _CLASSES for gap in estate.unread(cls).values()]
     unread = f". Not everything was read: {gaps[0].message}" if gaps else ""
     return shown(f"no machine {name!r} among the {len(known)} that were read{meant}{unread}")

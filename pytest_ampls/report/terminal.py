@@ -116,7 +116,8 @@ def calls_line(statistics: Statistics) -> str:
     ]
     pages = f"{statistics.pages} pages, {statistics.retries} retries"
     if statistics.batched:
-        pages = f"{statistics.batched} reads in {statistics.calls_by_type.get(_BATCH, 0)} batches, {pages}"
+        batches = statistics.calls_by_type.get(_BATCH, 0)
+        pages = f"{statistics.batched} reads in {batches} {'batch' if batches == 1 else 'batches'}, {pages}"
     return f"calls: {', '.join(shown) or 'none'}; {pages}, {statistics.reused} reads answered by earlier ones"
 
 

@@ -16,6 +16,12 @@ def test_batches_are_calls_and_what_they_carry_is_said() -> None:
     )
 
 
+def test_one_batch_is_told_as_one() -> None:
+    """A sentence of one batch is about one."""
+    line = calls_line(Statistics(calls=1, calls_by_type={"Microsoft.Resources/batch": 1}, batched=20))
+    assert "; 20 reads in 1 batch, 0 pages" in line
+
+
 def test_without_batches_nothing_is_said_of_them() -> None:
     """As where a single subscription was read."""
     assert calls_line(Statistics(calls=1, calls_by_type={"A/b": 1})) == (

@@ -250,6 +250,8 @@ def test_a_name_that_matches_nothing_is_an_error_with_suggestions() -> None:
     plan = monitored_estate()
     with pytest.raises(ConfigurationError, match=r"no machine 'vm3' among the \d .*did you mean 'vm\d'"):
         diagnose.run(plan.build(), ["vm3"])
+    with pytest.raises(ConfigurationError, match=r"no machine 'qqq' among the \d .*; there are '.*', 'vm1'"):
+        diagnose.run(plan.build(), ["qqq"])
     plan.gaps[VMS] = denied("virtual machines")
     with pytest.raises(
         ConfigurationError, match="Not everything was read: reading virtual machines was refused"
