@@ -43,7 +43,7 @@ def parse_spec(text: str) -> Spec:
     """Take a specification apart.
 
     Raises:
-        LabError: a part is empty, a parameter has no value, or something is given twice.
+        LabError: a part is empty, a parameter has no value or stands behind a fault, or something is given twice.
     """
     estate_part, *fault_parts = text.strip().split("+")
     estate, colon, rest = estate_part.partition(":")
@@ -60,6 +60,11 @@ def parse_spec(text: str) -> Spec:
         name, equals, argument = (piece.strip() for piece in part.partition("="))
         if not name:
             raise LabError(f"lab {text!r}: there is no fault's name behind a '+'")
+        if ":" in name:
+            raise LabError(
+                f"lab {text!r}: {part.strip()!r} has a ':', and parameters stand behind the estate, before the first "
+                "fault: 'hub-and-spoke:mends_after=2+record-missing'"
+            )
         if name in {seen for seen, _ in faults}:
             raise LabError(f"lab {text!r}: the fault {name!r} is given twice")
         faults.append((name, argument if equals else None))

@@ -40,6 +40,7 @@ def test_labs_share_nothing() -> None:
         ("hub-and-spoke:page_size=1,page_size=2", ["'page_size' is given twice"]),
         ("hub-and-spoke+", ["no fault's name behind a '+'"]),
         ("hub-and-spoke+query-open+query-open", ["'query-open' is given twice"]),
+        ("hub-and-spoke+query-open:page_size=2", ["'query-open:page_size=2'", "stand behind the estate"]),
         ("hub-and-spoke+query-open=x", ["'query-open' takes no argument"]),
         ("hub-and-spoke+denied=workspace", ["no resource type 'workspace'", "did you mean 'workspaces'?"]),
         ("hub-and-spoke+denied=extensions", ["'extensions' is ambiguous", "hybridcompute"]),
