@@ -331,7 +331,7 @@ def _outcome(place: _Place, context: ssl.SSLContext | str) -> str:
 
 def _is_refusal(cause: OSError) -> bool:
     # Some servers hang up in place of an alert: what they agree on otherwise shows that they speak TLS.
-    if isinstance(cause, ssl.SSLEOFError | ConnectionResetError | BrokenPipeError):
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError | BrokenPipeError):
         return True
     reason = str(getattr(cause, "reason", ""))
     return "ALERT" in reason or reason in _REFUSALS
@@ -362,7 +362,7 @@ def _unreached(cause: OSError) -> tuple[GapKind, str]:
 def _unagreed(cause: OSError) -> tuple[GapKind, str]:
     if isinstance(cause, TimeoutError):
         return GapKind.UNREACHABLE, "TCP connects, and no TLS handshake comes about within {seconds} s"
-    if isinstance(cause, ssl.SSLEOFError | ConnectionResetError | BrokenPipeError):
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError | BrokenPipeError):
         return GapKind.UNREACHABLE, "TCP connects, and the connection is cut during the TLS handshake"
     if isinstance(cause, ssl.SSLError):
         if cause.reason in _NO_TLS:

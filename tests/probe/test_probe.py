@@ -127,6 +127,12 @@ def _reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def _say_goodbye(connection: socket.socket) -> None:
+    """Close in the middle of the handshake as TLS closes: with the alert close_notify (RFC 8446 §6.1)."""
+    connection.recv(4096)
+    connection.sendall(b"\x15\x03\x03\x00\x02\x01\x00")
+
+
 def _hang_up(connection: socket.socket) -> None:
     connection.recv(4096)
 
@@ -146,10 +152,11 @@ def _silence(connection: socket.socket) -> None:
     [
         (_reset, GapKind.UNREACHABLE, "cut during the TLS handshake"),
         (_hang_up, GapKind.UNREACHABLE, "cut during the TLS handshake"),
+        (_say_goodbye, GapKind.UNREACHABLE, "cut during the TLS handshake"),
         (_plain_http, GapKind.MALFORMED, "does not speak TLS"),
         (_silence, GapKind.UNREACHABLE, "no TLS handshake comes about within 0.3 s"),
     ],
-    ids=["reset", "hang-up", "http", "silence"],
+    ids=["reset", "hang-up", "goodbye", "http", "silence"],
 )
 def test_no_handshake(
     answer: Callable[[socket.socket], None], kind: GapKind, words: str, bundle: str
